@@ -11,6 +11,8 @@
 //! Whatever one object alone can show to be wrong is refused by the API server, through the schema and the CEL
 //! rules of [`schema`]; what only the whole set can show becomes a [`condition`].
 
+#![allow(clippy::duplicated_attributes, reason = "printer columns of the derive macro repeat their keys")]
+
 pub mod advertisement;
 pub mod condition;
 pub mod manifest;

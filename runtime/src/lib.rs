@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What both FerroLB binaries need to run, and nothing about load balancing: logs, the Kubernetes client, watches
+//! that survive bad objects, health and metrics endpoints, and the supervision of long-lived tasks.
+
+pub mod admin;
+pub mod client;
+pub mod logs;
+pub mod readiness;
+pub mod tasks;
+pub mod watch;
