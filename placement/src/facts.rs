@@ -1,0 +1,172 @@
+//! What of the objects placement depends on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ferrolb_crds::names;
+use ferrolb_crds::pool::IPAddressPool;
+use ferrolb_crds::range::AddressRange;
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+/// What placement depends on of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceFacts {
+    /// Addresses in status order.
+    pub addresses: Vec<IpAddr>,
+    /// The Service's labels.
+    pub labels: BTreeMap<String, String>,
+    /// externalTrafficPolicy is Local: only nodes with an endpoint may announce.
+    pub local: bool,
+    /// The node that the user would have announce.
+    pub preferred_node: Option<String>,
+}
+
+/// On which nodes a Service's endpoints are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Nodes with a ready endpoint.
+    pub ready: BTreeSet<String>,
+    /// Nodes with a serving endpoint, also one that is terminating.
+    pub serving: BTreeSet<String>,
+}
+
+/// What placement depends on of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// The node's name.
+    pub name: String,
+    /// The node's labels.
+    pub labels: BTreeMap<String, String>,
+    /// The node's condition Ready is True.
+    pub ready: bool,
+    /// The node is cordoned.
+    pub unschedulable: bool,
+    /// The node carries [`names::EXCLUDE_LABEL`].
+    pub excluded: bool,
+    /// The node's condition NetworkUnavailable is True.
+    pub network_unavailable: bool,
+    /// The node carries the taint `node.kubernetes.io/out-of-service`.
+    pub out_of_service: bool,
+    /// The node's speaker, as its Lease tells.
+    pub speaker: Speaker,
+}
+
+/// A node's speaker, as its Lease tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Speaker {
+    /// There is no Lease, or it expired.
+    #[default]
+    Absent,
+    /// The Lease is live, and these interfaces of the node are up.
+    Live {
+        /// Names of the usable interfaces.
+        interfaces: Vec<String>,
+    },
+}
+
+/// What placement depends on of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolFacts {
+    /// The pool's name.
+    pub name: String,
+    /// The pool's labels.
+    pub labels: BTreeMap<String, String>,
+    /// The pool's addresses; none when they can't be read.
+    pub ranges: Vec<AddressRange>,
+}
+
+impl From<&Service> for ServiceFacts {
+    fn from(service: &Service) -> Self {
+        let ingress = service
+            .status
+            .iter()
+            .flat_map(|status| &status.load_balancer)
+            .flat_map(|balancer| balancer.ingress.iter().flatten());
+        Self {
+            addresses: ingress.filter_map(|point| point.ip.as_deref()?.parse().ok()).collect(),
+            labels: service.metadata.labels.clone().unwrap_or_default(),
+            local: service
+                .spec
+                .as_ref()
+                .is_some_and(|spec| spec.external_traffic_policy.as_deref() == Some("Local")),
+            preferred_node: names::PREFERRED_NODE
+                .get(service.metadata.annotations.as_ref())
+                .map(str::to_owned),
+        }
+    }
+}
+
+impl Endpoints {
+    /// The endpoints in a Service's slices. An endpoint whose conditions are unknown counts as ready, as the API
+    /// documents it.
+    pub fn new<'a>(slices: impl IntoIterator<Item = &'a EndpointSlice>) -> Self {
+        let mut endpoints = Self::default();
+        for endpoint in slices.into_iter().flat_map(|slice| &slice.endpoints) {
+            let Some(node) = &endpoint.node_name else { continue };
+            let conditions = endpoint.conditions.as_ref();
+            let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+            if ready {
+                endpoints.ready.insert(node.clone());
+            }
+            if conditions.and_then(|conditions| conditions.serving).unwrap_or(ready) {
+                endpoints.serving.insert(node.clone());
+            }
+        }
+        endpoints
+    }
+
+    /// The nodes that may announce under externalTrafficPolicy Local: those with a ready endpoint, or, while there
+    /// is none anywhere, those with a serving one.
+    pub fn eligible_nodes(&self) -> &BTreeSet<String> {
+        if self.ready.is_empty() { &self.serving } else { &self.ready }
+    }
+}
+
+impl NodeFacts {
+    /// The facts of a node and its speaker.
+    pub fn new(node: &Node, speaker: Speaker) -> Self {
+        let labels = node.metadata.labels.clone().unwrap_or_default();
+        let spec = node.spec.as_ref();
+        let condition = |type_: &str| {
+            node.status
+                .iter()
+                .flat_map(|status| status.conditions.iter().flatten())
+                .any(|condition| condition.type_ == type_ && condition.status == "True")
+        };
+        Self {
+            name: node.metadata.name.clone().unwrap_or_default(),
+            ready: condition("Ready"),
+            unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+            excluded: labels.contains_key(names::EXCLUDE_LABEL),
+            network_unavailable: condition("NetworkUnavailable"),
+            out_of_service: spec
+                .and_then(|spec| spec.taints.as_ref())
+                .is_some_and(|taints| taints.iter().any(|t| t.key == "node.kubernetes.io/out-of-service")),
+            labels,
+            speaker,
+        }
+    }
+
+    /// The node is better than nobody only: it is not Ready, or cordoned.
+    pub fn demoted(&self) -> bool {
+        !self.ready || self.unschedulable
+    }
+}
+
+impl From<&IPAddressPool> for PoolFacts {
+    fn from(pool: &IPAddressPool) -> Self {
+        Self {
+            name: pool.metadata.name.clone().unwrap_or_default(),
+            labels: pool.metadata.labels.clone().unwrap_or_default(),
+            ranges: pool.spec.ranges().map(|ranges| ranges.addresses).unwrap_or_default(),
+        }
+    }
+}
+
+impl PoolFacts {
+    /// Whether the address belongs to the pool.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.contains(address))
+    }
+}
