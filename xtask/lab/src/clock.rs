@@ -1,0 +1,27 @@
+//! The lab's clock: the one place of the crate that reads it.
+
+use std::time::{Duration, Instant};
+
+/// Returns the present moment.
+#[expect(clippy::disallowed_methods, reason = "the lab drives real processes, in real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Asks `ready` every `period` until it answers `Some`, or `None` once `patience` is over.
+pub(crate) fn poll<T>(
+    patience: Duration,
+    period: Duration,
+    mut ready: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let deadline = now() + patience;
+    loop {
+        if let Some(answer) = ready() {
+            return Some(answer);
+        }
+        if now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(period);
+    }
+}

@@ -1,0 +1,162 @@
+//! The Ethernet segment: a bridge in a network namespace of its own, a veth pair to each host.
+
+use anyhow::{Context, Result};
+
+use crate::namespace::{exists, ip_batch, within_net};
+use crate::plan::{GATEWAYS, HostPlan, POD_RANGES, Plan, Role, SERVICE_RANGES, V6_PREFIX};
+use crate::store::Store;
+
+/// The host name that the bridge's namespace is called by.
+const LAN: &str = "lan";
+const BRIDGE: &str = "br0";
+/// The interface of each host.
+pub(crate) const INTERFACE: &str = "eth0";
+
+/// The segment of one lab.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    store: Store,
+}
+
+impl Segment {
+    pub(crate) fn of(store: &Store) -> Self {
+        Self { store: store.clone() }
+    }
+
+    fn lan(&self) -> String {
+        self.store.netns(LAN)
+    }
+
+    /// Creates the bridge and the hosts' network namespaces, with nothing in them.
+    pub(crate) fn create(&self, plan: &Plan) -> Result<()> {
+        let hosts = plan.hosts.iter().map(|host| host.name.as_str());
+        let lines: Vec<_> =
+            hosts.chain([LAN]).map(|host| format!("netns add {}", self.store.netns(host))).collect();
+        ip_batch(None, &lines)?;
+        set(&self.lan(), &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")])?;
+        ip_batch(
+            Some(&self.lan()),
+            &[
+                // Nobody queries for groups here, so a bridge that snoops would forget them.
+                format!("link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
+                format!("link set {BRIDGE} up"),
+            ],
+        )
+    }
+
+    /// Plugs a host in: link, addresses, routes, kernel settings. Its network namespace is made if it is missing.
+    pub(crate) fn plug(&self, plan: &Plan, host: &HostPlan) -> Result<()> {
+        let netns = self.store.netns(&host.name);
+        if !exists(&netns) {
+            ip_batch(None, &[format!("netns add {netns}")])?;
+        }
+        set(&netns, SETTINGS)?;
+        let (lan, port, mac) = (self.lan(), port(&host.name), host.mac());
+        ip_batch(
+            None,
+            &[format!(
+                "link add {INTERFACE} address {mac} netns {netns} type veth peer name {port} netns {lan}"
+            )],
+        )?;
+        ip_batch(Some(&lan), &[format!("link set {port} master {BRIDGE} up")])?;
+        ip_batch(Some(&netns), &inside(plan, host))
+            .with_context(|| format!("set up the network of {}", host.name))
+    }
+
+    /// Pulls a host's cable, or puts it back: its end of the link loses the carrier.
+    pub(crate) fn set_link(&self, host: &str, up: bool) -> Result<()> {
+        let state = if up { "up" } else { "down" };
+        ip_batch(Some(&self.lan()), &[format!("link set {} {state}", port(host))])
+    }
+
+    /// Takes a host's link and its network namespace away.
+    pub(crate) fn unplug(&self, host: &str) -> Result<()> {
+        ip_batch(Some(&self.lan()), &[format!("link del {}", port(host))])?;
+        ip_batch(None, &[format!("netns del {}", self.store.netns(host))])
+    }
+}
+
+/// Interface names hold 15 bytes; those of hosts fit, as the plan makes them.
+fn port(host: &str) -> &str {
+    host
+}
+
+/// Kernel settings of a host, made before it has links.
+const SETTINGS: &[(&str, &str)] = &[
+    ("ipv4/ip_forward", "1"),
+    ("ipv4/conf/all/rp_filter", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+    ("ipv6/conf/all/forwarding", "1"),
+    // No second of waiting before an address counts.
+    ("ipv6/conf/default/accept_dad", "0"),
+    ("ipv6/conf/all/accept_dad", "0"),
+    ("ipv6/conf/default/accept_ra", "0"),
+];
+
+fn set(netns: &str, settings: &[(&str, &str)]) -> Result<()> {
+    within_net(netns, || {
+        for (key, value) in settings {
+            std::fs::write(format!("/proc/sys/net/{key}"), value)
+                .with_context(|| format!("set net/{key} in {netns}"))?;
+        }
+        Ok(())
+    })?
+}
+
+/// Lines for `ip` inside the host's namespace.
+fn inside(plan: &Plan, host: &HostPlan) -> Vec<String> {
+    let mut lines = vec![
+        "link set lo up".to_owned(),
+        format!("link set {INTERFACE} up"),
+        format!("address add {}/{} dev {INTERFACE}", host.v4, plan.v4_prefix),
+        format!("address add {}/{V6_PREFIX} dev {INTERFACE} nodad", host.v6),
+    ];
+    if host.role == Role::Client {
+        return lines;
+    }
+    lines.extend(GATEWAYS.map(|gateway| format!("route add default via {gateway}")));
+    for node in plan.of_role(Role::Full).filter(|node| node.name != host.name) {
+        let [v4, v6] = node.pod_ranges();
+        lines.push(format!("route add {v4} via {}", node.v4));
+        lines.push(format!("route add {v6} via {}", node.v6));
+    }
+    if host.role == Role::ControlPlane
+        && let Some(node) = plan.of_role(Role::Full).next()
+    {
+        // No kube-proxy here, but the API server must reach webhooks and aggregated APIs by service address.
+        let [v4, v6] = SERVICE_RANGES;
+        lines.push(format!("route add {v4} via {}", node.v4));
+        lines.push(format!("route add {v6} via {}", node.v6));
+    }
+    if host.role == Role::Full {
+        // Of the pods that are not there, so that packets to them do not leave by the default route.
+        lines.extend(POD_RANGES.map(|range| format!("route add unreachable {range}")));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_knows_nothing_but_the_segment() {
+        let plan = Plan::new(2, 0).unwrap();
+        let lines = inside(&plan, plan.of_role(Role::Client).next().unwrap());
+        assert!(lines.iter().all(|line| !line.starts_with("route")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_node_has_routes_to_the_pods_of_the_others_alone() {
+        let plan = Plan::new(2, 0).unwrap();
+        let lines = inside(&plan, plan.host("node-1").unwrap());
+        assert!(lines.contains(&"route add 10.244.2.0/24 via 192.168.1.12".to_owned()), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("10.244.1.0/24")), "{lines:?}");
+    }
+
+    #[test]
+    fn the_longest_host_name_is_an_interface_name() {
+        let plan = Plan::new(80, 1000).unwrap();
+        assert!(plan.hosts.iter().all(|host| port(&host.name).len() <= 15));
+    }
+}
