@@ -1,5 +1,8 @@
 //! The speaker: answers ARP and NDP for the addresses that its node announces.
 //!
-//! Pure modules decide and never touch the network, the API or the clock: [`wire`] (frames).
+//! Pure modules decide and never touch the network, the API or the clock: [`wire`] (frames), [`link`] (links as
+//! values). [`net`] is what the kernel knows and does.
 
+pub mod link;
+pub mod net;
 pub mod wire;

@@ -2,10 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use pnet_packet::{
-    arp::{ArpHardwareTypes, ArpOperation, ArpOperations, ArpPacket, MutableArpPacket},
-    ethernet::EtherTypes,
-};
+use pnet_packet::arp::{ArpHardwareTypes, ArpOperation, ArpOperations, ArpPacket, MutableArpPacket};
+use pnet_packet::ethernet::EtherTypes;
 
 use super::{Frame, Mac, Packet, WireError, truncated};
 

@@ -1,6 +1,8 @@
 //! Ethernet hardware addresses.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
 
 use super::WireError;
 

@@ -15,10 +15,8 @@ mod tests;
 use std::ops::Deref;
 
 use pnet_base::MacAddr;
-use pnet_packet::{
-    Packet as _,
-    ethernet::{EtherType, EtherTypes, EthernetPacket, MutableEthernetPacket},
-};
+use pnet_packet::Packet as _;
+use pnet_packet::ethernet::{EtherType, EtherTypes, EthernetPacket, MutableEthernetPacket};
 
 pub use arp::{Arp, Operation};
 pub use mac::Mac;

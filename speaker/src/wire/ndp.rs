@@ -2,17 +2,13 @@
 
 use std::net::Ipv6Addr;
 
-use pnet_packet::{
-    icmpv6::{
-        Icmpv6Code, Icmpv6Packet, Icmpv6Type, Icmpv6Types, MutableIcmpv6Packet, checksum,
-        ndp::{
-            MutableNeighborAdvertPacket, MutableNeighborSolicitPacket, NeighborAdvertFlags,
-            NeighborAdvertPacket, NeighborSolicitPacket,
-        },
-    },
-    ip::IpNextHeaderProtocols,
-    ipv6::{Ipv6Packet, MutableIpv6Packet},
+use pnet_packet::icmpv6::ndp::{
+    MutableNeighborAdvertPacket, MutableNeighborSolicitPacket, NeighborAdvertFlags, NeighborAdvertPacket,
+    NeighborSolicitPacket,
 };
+use pnet_packet::icmpv6::{Icmpv6Code, Icmpv6Packet, Icmpv6Type, Icmpv6Types, MutableIcmpv6Packet, checksum};
+use pnet_packet::ip::IpNextHeaderProtocols;
+use pnet_packet::ipv6::{Ipv6Packet, MutableIpv6Packet};
 
 use super::{Frame, Mac, Packet, WireError, truncated};
 

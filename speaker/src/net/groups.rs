@@ -1,0 +1,85 @@
+//! Membership in solicited-node groups, so that the network card lets questions through and snooping switches
+//! forward them here: the kernel sends the MLD reports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::Ipv6Addr;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::link::LinkId;
+use crate::wire::solicited_node;
+
+/// The groups that this process has joined.
+///
+/// Joins are charged to a socket's option memory, which is enough for some hundreds: when one socket is full,
+/// the next is opened.
+#[derive(Debug, Default)]
+pub struct Groups {
+    sockets: Vec<Member>,
+    joined: BTreeMap<(LinkId, Ipv6Addr), Membership>,
+}
+
+#[derive(Debug)]
+struct Member {
+    socket: Socket,
+    full: bool,
+}
+
+#[derive(Debug)]
+struct Membership {
+    /// Index of the socket that joined.
+    socket: usize,
+    /// The addresses that need it; groups are shared by addresses with the same last three octets.
+    addresses: BTreeSet<Ipv6Addr>,
+}
+
+impl Groups {
+    /// Joins the group of an address on a link, unless it is joined already.
+    ///
+    /// # Errors
+    /// `ENODEV` if the interface is gone or has no IPv6.
+    pub fn join(&mut self, link: LinkId, address: Ipv6Addr) -> io::Result<()> {
+        let group = solicited_node(address);
+        if let Some(membership) = self.joined.get_mut(&(link, group)) {
+            membership.addresses.insert(address);
+            return Ok(());
+        }
+        let socket = self.join_somewhere(link, group)?;
+        self.joined.insert((link, group), Membership { socket, addresses: BTreeSet::from([address]) });
+        Ok(())
+    }
+
+    /// Leaves the group of an address on a link, unless another address needs it.
+    pub fn leave(&mut self, link: LinkId, address: Ipv6Addr) {
+        let group = solicited_node(address);
+        let Some(membership) = self.joined.get_mut(&(link, group)) else { return };
+        membership.addresses.remove(&address);
+        if !membership.addresses.is_empty() {
+            return;
+        }
+        if let Some(member) = self.sockets.get_mut(membership.socket) {
+            // It fails only where the interface is gone, and the membership with it.
+            _ = member.socket.leave_multicast_v6(&group, link.0);
+            member.full = false;
+        }
+        self.joined.remove(&(link, group));
+    }
+
+    fn join_somewhere(&mut self, link: LinkId, group: Ipv6Addr) -> io::Result<usize> {
+        for (index, member) in self.sockets.iter_mut().enumerate().filter(|(_, member)| !member.full) {
+            match member.socket.join_multicast_v6(&group, link.0) {
+                Err(error) if is_full(&error) => member.full = true,
+                result => return result.map(|()| index),
+            }
+        }
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM.cloexec(), None)?;
+        socket.join_multicast_v6(&group, link.0)?;
+        self.sockets.push(Member { socket, full: false });
+        Ok(self.sockets.len() - 1)
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::ENOBUFS))
+}

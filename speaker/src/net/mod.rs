@@ -1,0 +1,14 @@
+//! What the kernel knows and does: links, sockets, multicast groups. Thin; decisions are made elsewhere.
+
+pub mod exclusion;
+mod filter;
+mod groups;
+mod links;
+mod socket;
+mod table;
+
+pub use filter::Protocol;
+pub use groups::Groups;
+pub use links::{LinkError, LinkWatch};
+pub use socket::FrameSocket;
+pub use table::Table;

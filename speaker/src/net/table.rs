@@ -1,0 +1,184 @@
+//! The kernel's interfaces and addresses, kept from netlink messages in the order in which they arrive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
+    LinkMessage,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::exclusion::{Exclusion, Patterns};
+use crate::link::{Link, LinkId, Links};
+use crate::wire::Mac;
+
+/// Interfaces and addresses as the kernel last told them.
+#[derive(Clone, Debug)]
+pub struct Table {
+    patterns: Patterns,
+    interfaces: BTreeMap<LinkId, Interface>,
+    addresses: BTreeMap<LinkId, BTreeSet<IpAddr>>,
+}
+
+#[derive(Clone, Debug)]
+struct Interface {
+    name: String,
+    mac: Option<Mac>,
+    up: bool,
+    router: bool,
+    exclusion: Option<Exclusion>,
+}
+
+impl Table {
+    /// An empty table; interfaces whose name matches the patterns are excluded.
+    pub fn new(patterns: Patterns) -> Self {
+        Self { patterns, interfaces: BTreeMap::new(), addresses: BTreeMap::new() }
+    }
+
+    /// Forgets everything, before a fresh dump.
+    pub fn clear(&mut self) {
+        self.interfaces.clear();
+        self.addresses.clear();
+    }
+
+    /// Takes up a notification or a part of a dump. Messages of other kinds are ignored.
+    pub fn apply(&mut self, message: &RouteNetlinkMessage) {
+        // Ports of bridges are told in messages of the bridge family, in which a deletion only means that the
+        // interface left its bridge.
+        if let RouteNetlinkMessage::NewLink(link) = message
+            && link.header.interface_family == AddressFamily::Unspec
+        {
+            let interface = self.read(link);
+            self.interfaces.insert(LinkId(link.header.index), interface);
+        } else if let RouteNetlinkMessage::DelLink(link) = message
+            && link.header.interface_family == AddressFamily::Unspec
+        {
+            self.interfaces.remove(&LinkId(link.header.index));
+            self.addresses.remove(&LinkId(link.header.index));
+        } else if let RouteNetlinkMessage::NewAddress(message) = message
+            && let Some(address) = own_address(message)
+        {
+            let addresses = self.addresses.entry(LinkId(message.header.index)).or_default();
+            if in_use(message) {
+                addresses.insert(address);
+            } else {
+                addresses.remove(&address);
+            }
+        } else if let RouteNetlinkMessage::DelAddress(message) = message
+            && let Some(address) = own_address(message)
+            && let Some(addresses) = self.addresses.get_mut(&LinkId(message.header.index))
+        {
+            addresses.remove(&address);
+        }
+    }
+
+    /// The links that may announce.
+    pub fn links(&self) -> Links {
+        let links = self.interfaces.iter().filter(|(_, interface)| interface.exclusion.is_none());
+        links
+            .filter_map(|(&id, interface)| {
+                let addresses = self.addresses.get(&id);
+                let link = Link {
+                    name: interface.name.clone(),
+                    mac: interface.mac?,
+                    up: interface.up,
+                    router: interface.router,
+                    addresses: addresses.into_iter().flatten().copied().collect(),
+                };
+                Some((id, link))
+            })
+            .collect()
+    }
+
+    /// The interfaces that never announce, and why.
+    pub fn excluded(&self) -> impl Iterator<Item = (&str, Exclusion)> {
+        self.interfaces
+            .values()
+            .filter_map(|interface| interface.exclusion.map(|exclusion| (interface.name.as_str(), exclusion)))
+    }
+
+    fn read(&self, link: &LinkMessage) -> Interface {
+        // A notification may leave attributes out that did not change.
+        let known = self.interfaces.get(&LinkId(link.header.index));
+        let mut name = known.map(|known| known.name.clone()).unwrap_or_default();
+        let mut mac = known.and_then(|known| known.mac);
+        let mut router = known.is_some_and(|known| known.router);
+        let (mut enslaved, mut child, mut routing_master) = (false, false, false);
+        for attribute in &link.attributes {
+            if let LinkAttribute::IfName(text) = attribute {
+                name.clone_from(text);
+            } else if let LinkAttribute::Address(octets) = attribute {
+                mac = <[u8; 6]>::try_from(octets.as_slice()).ok().map(Mac).filter(|mac| mac.is_unicast());
+            } else if let LinkAttribute::Controller(master) = attribute {
+                enslaved = *master != 0;
+            } else if let LinkAttribute::LinkInfo(infos) = attribute {
+                child |= infos.iter().any(is_child);
+                routing_master |= infos.contains(&LinkInfo::PortKind(InfoPortKind::Vrf));
+            } else if let LinkAttribute::AfSpecUnspec(families) = attribute
+                && let Some(forwards) = forwarding(families)
+            {
+                router = forwards;
+            }
+        }
+        let flags = link.header.flags;
+        let exclusion = if flags.contains(LinkFlags::Loopback) {
+            Some(Exclusion::Loopback)
+        } else if link.header.link_layer_type != LinkLayerType::Ether || mac.is_none() {
+            Some(Exclusion::NotEthernet)
+        } else if flags.contains(LinkFlags::Noarp) {
+            Some(Exclusion::NoArp)
+        } else if enslaved && !routing_master {
+            Some(Exclusion::Enslaved)
+        } else if child {
+            Some(Exclusion::Child)
+        } else if self.patterns.matches(&name) {
+            Some(Exclusion::Name)
+        } else {
+            None
+        };
+        let up = flags.contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp);
+        Interface { name, mac, up, router, exclusion }
+    }
+}
+
+fn is_child(info: &LinkInfo) -> bool {
+    [InfoKind::MacVlan, InfoKind::MacVtap, InfoKind::IpVlan, InfoKind::IpVtap]
+        .into_iter()
+        .any(|kind| *info == LinkInfo::Kind(kind))
+}
+
+fn forwarding(families: &[AfSpecUnspec]) -> Option<bool> {
+    families.iter().find_map(|family| {
+        let AfSpecUnspec::Inet6(attributes) = family else { return None };
+        attributes.iter().find_map(|attribute| {
+            let AfSpecInet6::DevConf(configuration) = attribute else { return None };
+            Some(configuration.forwarding != 0)
+        })
+    })
+}
+
+/// The interface's own address: on a point-to-point link `Address` is the other end's and `Local` ours.
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let mut own = None;
+    for attribute in &message.attributes {
+        if let AddressAttribute::Local(address) = attribute {
+            return Some(*address);
+        } else if let AddressAttribute::Address(address) = attribute {
+            own = Some(*address);
+        }
+    }
+    own
+}
+
+fn in_use(message: &AddressMessage) -> bool {
+    let unusable = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    !message
+        .attributes
+        .iter()
+        .any(|attribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(unusable)))
+}
+
+#[cfg(test)]
+mod tests;
