@@ -5,4 +5,5 @@
 
 pub mod link;
 pub mod net;
+pub mod ownership;
 pub mod wire;

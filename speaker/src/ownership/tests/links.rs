@@ -1,0 +1,49 @@
+//! Links that come, change and go.
+
+use super::*;
+
+#[test]
+fn a_link_that_goes_down_is_withdrawn_and_announced_again_when_it_is_up() {
+    let mut node = Node::owner_of(VIP.into());
+    node.links([(ETH0, Link { up: false, ..link("eth0", MAC0) })]);
+    assert_eq!(node.events(), ["withdrawn 192.168.1.240 on eth0: LinkDown"]);
+    assert!(!node.machine.handle_frame(ETH0, &request(Mac::BROADCAST)));
+    node.links([(ETH0, link("eth0", MAC0))]);
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: LinkUp"]);
+    assert_eq!(node.frames().len(), 2);
+}
+
+#[test]
+fn a_link_that_disappears_is_withdrawn_under_its_last_name() {
+    let mut node = Node::owner_of(VIP.into());
+    node.links([]);
+    assert_eq!(node.events(), ["withdrawn 192.168.1.240 on eth0: LinkDown"]);
+    assert_eq!(node.machine.poll_timeout(), None);
+}
+
+#[test]
+fn a_new_hardware_address_is_announced_at_once() {
+    let mut node = Node::owner_of(VIP.into());
+    node.links([(ETH0, link("eth0", MAC1))]);
+    assert!(node.events().is_empty(), "the node stays the owner");
+    assert_eq!(node.frames(), [Arp::announcement(MAC1, VIP), Arp::announcement_reply(MAC1, VIP)]);
+    node.machine.handle_frame(ETH0, &request(Mac::BROADCAST));
+    assert_eq!(node.frames()[0].source, MAC1);
+}
+
+#[test]
+fn an_own_address_that_changes_disturbs_nothing() {
+    let mut node = Node::owner_of(VIP.into());
+    node.links([(ETH0, Link { addresses: vec!["192.168.1.11".parse().unwrap()], ..link("eth0", MAC0) })]);
+    assert!(node.frames().is_empty() && node.events().is_empty());
+}
+
+#[test]
+fn a_renamed_link_follows_its_advertisement() {
+    let mut node = Node::with_link();
+    let eth0_only = InterfaceFilter::from_patterns(&["eth0".to_owned()]);
+    node.desire([(VIP.into(), DesiredAddress { interfaces: eth0_only, ..first() })]);
+    node.events();
+    node.links([(ETH0, link("lan0", MAC0))]);
+    assert_eq!(node.events(), ["withdrawn 192.168.1.240 on lan0: InterfaceNotSelected"]);
+}
