@@ -30,11 +30,14 @@ const WELL_FORMED: &str = "self.contains('-') \
 const ONE_FAMILY: &str = "!self.contains('-') || self.split('-').size() != 2 \
     || !self.split('-').all(end, isIP(end.trim())) \
     || ip(self.split('-')[0].trim()).family() == ip(self.split('-')[1].trim()).family()";
-const UNICAST: &str = "self.contains('-') \
-    ? self.split('-').all(end, !isIP(end.trim()) || ip(end.trim()).isGlobalUnicast()) \
-    : self.contains('/') \
-    ? !isCIDR(self.trim()) || cidr(self.trim()).masked().ip().isGlobalUnicast() \
-    : !isIP(self.trim()) || ip(self.trim()).isGlobalUnicast()";
+// Two rules for the two ends: a loop over them would exceed the API server's budget for one rule.
+const UNICAST_FIRST: &str =
+    "!isIP(self.split('-')[0].trim()) || ip(self.split('-')[0].trim()).isGlobalUnicast()";
+const UNICAST_LAST: &str = "self.split('-').size() != 2 || !isIP(self.split('-')[1].trim()) \
+    || ip(self.split('-')[1].trim()).isGlobalUnicast()";
+const UNICAST_CIDR: &str = "!isCIDR(self.trim()) || cidr(self.trim()).masked().ip().isGlobalUnicast()";
+const UNICAST_MESSAGE: &str = "must be unicast addresses that other hosts can reach: not unspecified (0.0.0.0, ::), \
+    loopback, link-local, multicast or broadcast";
 
 /// At least one range of addresses.
 pub fn address_ranges(_: &mut SchemaGenerator) -> Schema {
@@ -63,11 +66,9 @@ fn range_list(min: u32) -> Schema {
                         or one address, without leading zeros and not IPv4-mapped IPv6"
                 },
                 { "rule": ONE_FAMILY, "message": "both ends of a range must be of one family, IPv4 or IPv6" },
-                {
-                    "rule": UNICAST,
-                    "message": "must be unicast addresses that others can reach: not unspecified (0.0.0.0, ::), \
-                        loopback, link-local, multicast or broadcast"
-                }
+                { "rule": UNICAST_FIRST, "message": UNICAST_MESSAGE },
+                { "rule": UNICAST_LAST, "message": UNICAST_MESSAGE },
+                { "rule": UNICAST_CIDR, "message": UNICAST_MESSAGE }
             ]
         }
     })
