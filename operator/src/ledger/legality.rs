@@ -1,0 +1,93 @@
+//! Which addresses a Service may keep.
+
+use std::net::IpAddr;
+
+use ferrolb_crds::range::Family;
+
+use super::assignment::{Assignment, Cause, GivenUp, Place};
+use super::pool::Admission;
+use super::{Holding, Ledger};
+use crate::request::{Families, Request, Source};
+
+impl Ledger {
+    /// Whether the Service may keep or adopt an address, were it the only one to have it. A request that can't
+    /// be read asks for nothing else, and so does one for a pool that there is not: what it has stays.
+    pub(super) fn legality(&self, request: &Request, place: &Place) -> Result<(), Cause> {
+        let address = place.address;
+        let pool = self.pools.pool_of(address);
+        if let Ok(wish) = &request.wish {
+            if !wish.families.include(Family::of(address)) {
+                return Err(Cause::FamilyNotWanted(Family::of(address)));
+            }
+            let asks_for_another = match &wish.source {
+                Source::Automatic => false,
+                Source::Pool(name) => {
+                    self.pools.get(name).is_some() && pool.is_some_and(|pool| **pool.name() != **name)
+                }
+                Source::Addresses { addresses, .. } => addresses.get(Family::of(address)) != Some(address),
+            };
+            if asks_for_another {
+                return Err(Cause::AsksForAnother);
+            }
+        }
+        match pool {
+            Some(pool) => match pool.admits(request, self.namespace_labels(request)) {
+                Admission::Yes | Admission::Unknown => Ok(()),
+                Admission::No => Err(Cause::PoolForOthers(pool.name().clone())),
+            },
+            None if self.grace.is_some() || self.is_of_unready_pool(place) => Ok(()),
+            None => Err(Cause::OutsidePools),
+        }
+    }
+
+    /// Takes from the Service what it may not keep. What its status shows stays taken until the status is
+    /// written.
+    pub(super) fn give_up(&mut self, request: &Request) {
+        for family in Families::ALL {
+            let place = self.assignment(&request.service).and_then(|has| has.get(family));
+            let Some(place) = place.filter(|place| self.legality(request, place).is_err()) else { continue };
+            let address = place.address;
+            let shown = request.held.contains(&address);
+            let Some(holding) = self.holdings.get_mut(&request.service) else { continue };
+            *holding.assignment.slot_mut(family) = None;
+            if shown {
+                holding.leaving.push(address);
+            } else {
+                self.free(address);
+            }
+        }
+        self.forget_if_done(request);
+    }
+
+    /// The addresses of the Service's status that it does not have, with the reason.
+    pub(super) fn lost(&self, request: &Request, has: &Assignment) -> Vec<GivenUp> {
+        let lost = request.held.iter().filter(|address| !has.has(**address));
+        lost.map(|address| GivenUp { address: *address, cause: self.cause(request, *address) }).collect()
+    }
+
+    fn cause(&self, request: &Request, address: IpAddr) -> Cause {
+        match self.tenants.get(&address) {
+            Some(other) if *other != request.service => Cause::HeldBy(other.clone()),
+            Some(_) | None => match self.legality(request, &Place { address, pool: None }) {
+                Err(cause) => cause,
+                Ok(()) => Cause::Surplus(Family::of(address)),
+            },
+        }
+    }
+
+    /// A pool whose ranges can't all be read may well contain the address: it keeps its assignments.
+    fn is_of_unready_pool(&self, place: &Place) -> bool {
+        let pool = place.pool.as_deref().and_then(|name| self.pools.get(name));
+        pool.is_some_and(|pool| !pool.definition.ready)
+    }
+
+    fn forget_if_done(&mut self, request: &Request) {
+        let Some(Holding { assignment, leaving }) = self.holdings.get(&request.service) else { return };
+        if assignment.iter().all(|place| self.pools.pool_of(place.address).is_some()) {
+            self.outside.remove(&request.service);
+        }
+        if assignment.is_empty() && leaving.is_empty() {
+            self.holdings.remove(&request.service);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Who has which address.
+//!
+//! The ledger is pure and deterministic: it is told of pools, namespaces and requests, and answers each request
+//! with a [`Decision`]. It holds every address that a Service has been given, also while the API server has not
+//! shown it yet, so an address is never given twice. Nothing in it walks over addresses: an IPv6 /64 costs what a
+//! /24 costs.
+//!
+//! An address that leaves a Service's status stays taken until [`Ledger::settle`] says that the status was
+//! written, so that no two Services ever show it at once.
+
+mod assignment;
+mod grant;
+mod legality;
+mod pool;
+mod pool_set;
+mod runs;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ferrolb_crds::range::Family;
+
+pub use self::assignment::{Assignment, Cause, Decision, GivenUp, Place};
+pub use self::pool::{PoolDefinition, Usage};
+use self::pool_set::PoolSet;
+use crate::key::ServiceKey;
+use crate::request::Request;
+
+/// How long an address may be outside every pool before it is given up, counted from the last change of pools:
+/// a rename or a split of a pool in two steps costs nothing.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// Who has which address.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pools: PoolSet,
+    namespaces: HashMap<String, BTreeMap<String, String>>,
+    tenants: HashMap<IpAddr, ServiceKey>,
+    holdings: HashMap<ServiceKey, Holding>,
+    /// Services with an address outside every pool.
+    outside: BTreeSet<ServiceKey>,
+    /// Until when such an address is kept.
+    grace: Option<Instant>,
+}
+
+/// What the ledger has on a Service.
+#[derive(Clone, Debug, Default)]
+struct Holding {
+    assignment: Assignment,
+    /// Addresses that it gave up and that its status may still show.
+    leaving: Vec<IpAddr>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            pools: PoolSet::default(),
+            namespaces: HashMap::new(),
+            tenants: HashMap::new(),
+            holdings: HashMap::new(),
+            outside: BTreeSet::new(),
+            grace: Some(now + GRACE),
+        }
+    }
+
+    /// Replaces all pools. Ready ones must not overlap. Nobody loses an address by this: the next decision on each
+    /// Service tells.
+    pub fn set_pools(&mut self, definitions: Vec<PoolDefinition>, now: Instant) {
+        self.pools = PoolSet::new(definitions);
+        self.grace = Some(now + GRACE);
+        for address in self.tenants.keys() {
+            if let Some(pool) = self.pools.pool_of_mut(*address) {
+                pool.occupy(*address);
+            }
+        }
+        self.outside.clear();
+        for (service, holding) in &mut self.holdings {
+            let assignment = &mut holding.assignment;
+            for place in assignment.v4.iter_mut().chain(&mut assignment.v6) {
+                match self.pools.pool_of(place.address) {
+                    Some(pool) => place.pool = Some(pool.name().clone()),
+                    None => drop(self.outside.insert(service.clone())),
+                }
+            }
+        }
+    }
+
+    /// Sets or, with `None`, removes the labels of a namespace.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) {
+        match labels {
+            Some(labels) => drop(self.namespaces.insert(name.to_owned(), labels)),
+            None => drop(self.namespaces.remove(name)),
+        }
+    }
+
+    /// Takes over the addresses of a Service's status that are legal and free, for the families that it has none
+    /// of; other free ones stay taken until [`Self::settle`]. At the start this is done for all Services, the
+    /// oldest first, before any is given something new.
+    pub fn adopt(&mut self, request: &Request) {
+        for (index, address) in request.held.iter().enumerate() {
+            let family = Family::of(*address);
+            if !self.is_free_for(*address, &request.service) {
+                continue;
+            }
+            let noted = request.held_from.get(index).or(request.held_from.first());
+            let place = Place { address: *address, pool: noted.map(|pool| pool.as_str().into()) };
+            let vacant = self.assignment(&request.service).is_none_or(|has| has.get(family).is_none());
+            if vacant && self.legality(request, &place).is_ok() {
+                self.take(&request.service, place);
+            } else if !self.tenants.contains_key(address) {
+                self.occupy(&request.service, *address);
+                self.holdings.entry(request.service.clone()).or_default().leaving.push(*address);
+            }
+        }
+    }
+
+    /// Decides on a request: keeps what is legal, gives up what is not, and gives what is missing.
+    pub fn decide(&mut self, request: &Request) -> Decision {
+        self.adopt(request);
+        self.give_up(request);
+        let granted = match &request.wish {
+            Ok(wish) => self.grant(request, wish),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        let assignment = self.assignment(&request.service).cloned().unwrap_or_default();
+        let given_up = self.lost(request, &assignment);
+        match granted {
+            Ok(complete) => Decision { assignment, refusal: None, wants_more: !complete, given_up },
+            Err(refusal) => {
+                let wants_more = request.wish.is_ok();
+                Decision { assignment, refusal: Some(refusal), wants_more, given_up }
+            }
+        }
+    }
+
+    /// Notes that the Service's status shows its assignment and nothing else. Returns whether an address became
+    /// free by it.
+    pub fn settle(&mut self, service: &ServiceKey) -> bool {
+        let Some(holding) = self.holdings.get_mut(service) else { return false };
+        let leaving = std::mem::take(&mut holding.leaving);
+        if holding.assignment.is_empty() {
+            self.holdings.remove(service);
+        }
+        for address in &leaving {
+            self.free(*address);
+        }
+        !leaving.is_empty()
+    }
+
+    /// Frees everything that a Service has. Returns whether it had anything.
+    pub fn release(&mut self, service: &ServiceKey) -> bool {
+        self.outside.remove(service);
+        let Some(holding) = self.holdings.remove(service) else { return false };
+        for address in holding.assignment.iter().map(|place| place.address).chain(holding.leaving) {
+            self.free(address);
+        }
+        true
+    }
+
+    /// What a Service has.
+    pub fn assignment(&self, service: &ServiceKey) -> Option<&Assignment> {
+        self.holdings.get(service).map(|holding| &holding.assignment)
+    }
+
+    /// How much of a pool is given and left.
+    pub fn usage(&self, pool: &str) -> Option<Usage> {
+        self.pools.get(pool).map(pool::Pool::usage)
+    }
+
+    /// When [`Self::handle_timeout`] has to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.grace.filter(|_| !self.outside.is_empty())
+    }
+
+    /// Ends the grace of addresses outside every pool when it is over. Returns the Services that have to be
+    /// decided on again.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<ServiceKey> {
+        if self.grace.is_none_or(|until| now < until) {
+            return Vec::new();
+        }
+        self.grace = None;
+        self.outside.iter().cloned().collect()
+    }
+
+    fn is_free_for(&self, address: IpAddr, service: &ServiceKey) -> bool {
+        self.tenants.get(&address).is_none_or(|tenant| tenant == service)
+    }
+
+    /// Gives a free address to a Service that has none of its family.
+    fn take(&mut self, service: &ServiceKey, place: Place) {
+        let address = place.address;
+        self.occupy(service, address);
+        let pool = self.pools.pool_of(address).map(|pool| pool.name().clone());
+        if pool.is_none() {
+            self.outside.insert(service.clone());
+        }
+        let holding = self.holdings.entry(service.clone()).or_default();
+        holding.leaving.retain(|leaving| *leaving != address);
+        *holding.assignment.slot_mut(Family::of(address)) =
+            Some(Place { address, pool: pool.or(place.pool) });
+    }
+
+    fn occupy(&mut self, service: &ServiceKey, address: IpAddr) {
+        let new = self.tenants.insert(address, service.clone()).is_none();
+        if new && let Some(pool) = self.pools.pool_of_mut(address) {
+            pool.occupy(address);
+        }
+    }
+
+    fn free(&mut self, address: IpAddr) {
+        self.tenants.remove(&address);
+        if let Some(pool) = self.pools.pool_of_mut(address) {
+            pool.vacate(address);
+        }
+    }
+}

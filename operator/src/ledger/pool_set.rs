@@ -1,0 +1,77 @@
+//! All pools, in the order in which Services are served from them, and whose an address is.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ferrolb_crds::range::AddressRange;
+
+use super::pool::{Pool, PoolDefinition};
+
+/// The pools, by the order in which they serve.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PoolSet {
+    pools: Vec<Pool>,
+    by_name: HashMap<Arc<str>, usize>,
+    /// The ranges of Ready pools, which never overlap, in ascending order.
+    territory: Vec<(AddressRange, usize)>,
+    /// The ranges of the other pools, which may lie anywhere.
+    claims: Vec<(AddressRange, usize)>,
+}
+
+impl PoolSet {
+    pub(super) fn new(definitions: Vec<PoolDefinition>) -> Self {
+        let mut pools: Vec<_> = definitions.into_iter().map(Pool::new).collect();
+        pools.sort_by_cached_key(Pool::order);
+        let by_name = pools.iter().enumerate().map(|(index, pool)| (pool.name().clone(), index)).collect();
+        let mut set = Self { pools, by_name, ..Self::default() };
+        for (index, pool) in set.pools.iter().enumerate() {
+            let list = if pool.definition.ready { &mut set.territory } else { &mut set.claims };
+            list.extend(pool.definition.ranges.addresses.iter().map(|range| (*range, index)));
+        }
+        set.territory.sort_unstable();
+        join_nested(&mut set.territory);
+        set
+    }
+
+    /// The pools in order.
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Pool> {
+        self.pools.iter()
+    }
+
+    /// The pool of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&Pool> {
+        self.by_name.get(name).map(|index| &self.pools[*index])
+    }
+
+    /// The pool that an address belongs to: the Ready pool that contains it, else the first other one that does.
+    pub(super) fn pool_of(&self, address: IpAddr) -> Option<&Pool> {
+        self.index_of(address).map(|index| &self.pools[index])
+    }
+
+    /// As [`Self::pool_of`].
+    pub(super) fn pool_of_mut(&mut self, address: IpAddr) -> Option<&mut Pool> {
+        self.index_of(address).map(|index| &mut self.pools[index])
+    }
+
+    fn index_of(&self, address: IpAddr) -> Option<usize> {
+        let before = self.territory.partition_point(|(range, _)| range.first() <= address);
+        let ready = self.territory[..before].last().filter(|(range, _)| range.contains(address));
+        ready
+            .or_else(|| self.claims.iter().find(|(range, _)| range.contains(address)))
+            .map(|(_, index)| *index)
+    }
+}
+
+/// Drops ranges that lie within their predecessor and joins those that reach beyond it, so that the last range
+/// that begins at or before an address is the only one that can contain it. The ranges of different pools don't
+/// overlap, so only those of one pool are ever joined.
+fn join_nested(territory: &mut Vec<(AddressRange, usize)>) {
+    territory.dedup_by(|(next, _), (kept, _)| {
+        let overlaps = kept.overlaps(next);
+        if overlaps && let Ok(joined) = AddressRange::new(kept.first(), kept.last().max(next.last())) {
+            *kept = joined;
+        }
+        overlaps
+    });
+}

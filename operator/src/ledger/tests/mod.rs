@@ -1,0 +1,4 @@
+mod cases;
+mod changes;
+mod model;
+pub(crate) mod script;
