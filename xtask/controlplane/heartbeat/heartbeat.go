@@ -133,17 +133,25 @@ func (n node) reportReady(ctx context.Context, client kubernetes.Interface) erro
 	if err != nil || isReady(seen) {
 		return err
 	}
-	wanted := n.object().Status
-	for i := range wanted.Conditions {
-		wanted.Conditions[i].LastHeartbeatTime = metav1.Now()
-		wanted.Conditions[i].LastTransitionTime = metav1.Now()
-	}
-	patch, err := json.Marshal(map[string]any{"status": wanted})
+	// Conditions alone: a strategic merge takes two internal addresses for one.
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": readyConditions()}})
 	if err != nil {
 		return err
 	}
 	_, err = client.CoreV1().Nodes().PatchStatus(ctx, n.Name, patch)
 	return err
+}
+
+// readyConditions are those of a node that became Ready now.
+func readyConditions() []corev1.NodeCondition {
+	return []corev1.NodeCondition{{
+		Type:               corev1.NodeReady,
+		Status:             corev1.ConditionTrue,
+		Reason:             "BareNode",
+		Message:            "the lab keeps this node alive; it runs no pods",
+		LastHeartbeatTime:  metav1.Now(),
+		LastTransitionTime: metav1.Now(),
+	}}
 }
 
 func isReady(n *corev1.Node) bool {

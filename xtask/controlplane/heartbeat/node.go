@@ -33,14 +33,7 @@ func (n node) object() *corev1.Node {
 			Addresses:   addresses,
 			Capacity:    capacity,
 			Allocatable: capacity,
-			Conditions: []corev1.NodeCondition{{
-				Type:               corev1.NodeReady,
-				Status:             corev1.ConditionTrue,
-				Reason:             "BareNode",
-				Message:            "the lab keeps this node alive; it runs no pods",
-				LastHeartbeatTime:  metav1.Now(),
-				LastTransitionTime: metav1.Now(),
-			}},
+			Conditions:  readyConditions(),
 		},
 	}
 }

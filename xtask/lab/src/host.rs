@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -224,7 +224,10 @@ impl Host {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no pipe from init")?).read_line(&mut line)?;
         match line.trim().parse() {
-            Ok(pid) => ProcessId::of(pid),
+            Ok(pid) => {
+                bury_in_time(child)?;
+                ProcessId::of(pid)
+            }
             Err(_) => {
                 let output = child.wait_with_output()?;
                 bail!("{} did not start: {}", self.name(), String::from_utf8_lossy(&output.stderr).trim())
@@ -262,14 +265,24 @@ impl Host {
     }
 }
 
-/// Starting programs that Ctrl-C in the caller's terminal does not reach.
+/// Starting programs that outlive the call.
 pub(crate) trait SpawnInBackground {
-    fn spawn_in_background(&mut self) -> std::io::Result<std::process::Child>;
+    /// Starts the program in a process group of its own, which Ctrl-C in the caller's terminal does not reach.
+    fn spawn_in_background(&mut self) -> std::io::Result<Child>;
 }
 
 impl SpawnInBackground for Command {
-    fn spawn_in_background(&mut self) -> std::io::Result<std::process::Child> {
+    fn spawn_in_background(&mut self) -> std::io::Result<Child> {
         use std::os::unix::process::CommandExt as _;
         self.process_group(0).spawn()
     }
+}
+
+/// Buries the child once it has died, on a thread that waits for nothing else: a PID namespace
+/// does not end while one of its processes is dead and not buried.
+pub(crate) fn bury_in_time(mut child: Child) -> Result<()> {
+    let thread = std::thread::Builder::new().name("burial".into()).stack_size(64 << 10);
+    // Its status is of no use: what ends early is seen by its absence, and told by its log.
+    thread.spawn(move || child.wait()).context("start a thread")?;
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 /// A process, told from a later one with the same number by its start time.
@@ -48,16 +48,11 @@ impl ProcessId {
         }
     }
 
-    /// Waits until the process has ended, and buries it if it is a child; false if it still runs after `patience`.
+    /// Waits until the process has ended; false if it still runs after `patience`.
     pub fn wait_gone(self, patience: Duration) -> Result<bool> {
         let Some(process) = self.open()? else { return Ok(true) };
         let timeout = Timespec::try_from(patience).context("a patience beyond the kernel's range")?;
-        let gone = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout))? > 0;
-        if gone && let Some(pid) = Pid::from_raw(self.pid) {
-            // Somebody else's child is theirs to bury (ECHILD).
-            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-        }
-        Ok(gone)
+        Ok(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout))? > 0)
     }
 
     /// Ends it at once, and waits until it has.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::host::{Host, SpawnInBackground as _};
+use crate::host::{Host, SpawnInBackground as _, bury_in_time};
 use crate::process_id::ProcessId;
 use crate::store::Service;
 
@@ -70,6 +70,7 @@ impl Process {
             .enter(|| command.spawn_in_background())?
             .with_context(|| format!("start {name} on {}", host.name()))?;
         let id = ProcessId::of(child.id())?;
+        bury_in_time(child)?;
         let service = Service { program: program.clone(), process: Some(id) };
         host.update(|state| {
             state.services.insert(name.to_owned(), service);

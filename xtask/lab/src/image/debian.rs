@@ -33,9 +33,9 @@ pub(super) fn unpack(package: &str, more: &[&str], root: &Path) -> Result<()> {
     Ok(fs::remove_dir_all(&downloads)?)
 }
 
-/// The packages `lib…` that `package` needs, directly or through others, from the output of `apt-cache depends`.
+/// The libraries that `package` needs, directly or through others, from the output of `apt-cache depends`.
 ///
-/// Only libraries: programs and scripts that a package depends on serve its installation, or are optional in fact.
+/// Nothing else: programs and scripts that a package depends on serve its installation, or are optional in fact.
 fn libraries(listing: &str, package: &str) -> BTreeSet<String> {
     let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut current = "";
@@ -54,12 +54,17 @@ fn libraries(listing: &str, package: &str) -> BTreeSet<String> {
     let mut open = vec![package];
     while let Some(name) = open.pop() {
         for need in needs.get(name).into_iter().flatten() {
-            if need.starts_with("lib") && found.insert((*need).to_owned()) {
+            if is_library(need) && found.insert((*need).to_owned()) {
                 open.push(need);
             }
         }
     }
     found
+}
+
+/// By its name: Debian's policy (8.1) derives it from the library's, so all but zlib's begin with `lib`.
+fn is_library(package: &str) -> bool {
+    package.starts_with("lib") || package.starts_with("zlib")
 }
 
 fn run(command: &mut Command) -> Result<Output> {
@@ -78,11 +83,11 @@ mod tests {
 
     #[test]
     fn libraries_are_followed_and_everything_else_is_not() {
-        let listing = "web\n  Depends: libtls3\n |Depends: lsb-base\n  Depends: web-common\n  PreDepends: libc6\n\
+        let listing = "web\n  Depends: libtls3\n  Depends: zlib1g\n |Depends: lsb-base\n  Depends: web-common\n  PreDepends: libc6\n\
             libtls3\n  Depends: libc6\n  Depends: <debconf-2.0>\n    cdebconf\n\
             web-common\n  Depends: libperl5\n\
             libc6\n  Depends: libgcc-s1\nlibgcc-s1\n  Depends: libc6\nlibperl5\n";
-        let expected = ["libc6", "libgcc-s1", "libtls3"].map(str::to_owned);
+        let expected = ["libc6", "libgcc-s1", "libtls3", "zlib1g"].map(str::to_owned);
         assert_eq!(libraries(listing, "web"), BTreeSet::from(expected));
     }
 

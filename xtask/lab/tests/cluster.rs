@@ -1,0 +1,189 @@
+//! Labs as their users see them. Each test starts real clusters: they need root, and take a minute.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use ferrolb_lab::image::nginx;
+use ferrolb_lab::{Lab, LabBuilder, Silent};
+
+#[test]
+fn pods_of_two_nodes_serve_a_dual_stack_service_to_the_client() -> Result<()> {
+    let lab = LabBuilder::new().full_nodes(2).start()?;
+    lab.load_image(&nginx(&Silent)?)?;
+    lab.kubectl_stdin(["apply", "--filename=-"], WEB)?;
+    lab.kubectl(["rollout", "status", "deployment/web", "--timeout=60s"])?;
+
+    let nodes = lab.kubectl(["get", "pods", "--output=jsonpath={.items[*].spec.nodeName}"])?;
+    assert!(nodes.contains("node-1") && nodes.contains("node-2"), "{nodes}");
+    for host in ["node-1", "node-2"] {
+        let plan = lab.host(host)?.plan().clone();
+        for url in [format!("http://{}:30080", plan.v4), format!("http://[{}]:30080", plan.v6)] {
+            // kube-proxy may need a moment for its rules.
+            let page = eventually(|| lab.client()?.exec_ok(["curl", "--silent", "--max-time", "2", &url]))?;
+            assert!(page.contains("Welcome to nginx!"), "{url}: {page}");
+        }
+    }
+    let logs = lab.kubectl(["logs", "deployment/web", "--all-pods=true"])?;
+    assert!(logs.contains("curl/"), "nginx logs to standard output: {logs}");
+    Ok(())
+}
+
+#[test]
+fn a_node_that_is_switched_off_takes_everything_along_and_comes_back_as_it_was() -> Result<()> {
+    let lab = LabBuilder::new().full_nodes(1).start()?;
+    lab.load_image(&nginx(&Silent)?)?;
+    lab.kubectl_stdin(["apply", "--filename=-"], WEB)?;
+    lab.kubectl(["rollout", "status", "deployment/web", "--timeout=60s"])?;
+    let node = lab.host("node-1")?;
+    let (kubelet, containerd) = (node.process("kubelet")?, node.process("containerd")?);
+
+    node.power_off()?;
+
+    assert!(!kubelet.is_alive() && !containerd.is_alive());
+    assert!(!node.netns().exists());
+    let error = node.exec(["true"]).unwrap_err().to_string();
+    assert!(error.contains("switched off"), "{error}");
+
+    lab.power_on("node-1")?;
+    eventually(|| {
+        let page =
+            lab.client()?.exec_ok(["curl", "--silent", "--max-time", "2", "http://192.168.1.11:30080"])?;
+        page.contains("Welcome to nginx!").then_some(()).context("not nginx's page")
+    })
+}
+
+#[test]
+fn a_bare_node_behind_a_cut_link_is_given_up_and_comes_back() -> Result<()> {
+    let lab = LabBuilder::new().bare_nodes(2).start()?;
+    let ready = |node: &str| {
+        lab.kubectl([
+            "get",
+            "node",
+            node,
+            "--output=jsonpath={.status.conditions[?(@.type=='Ready')].status}",
+        ])
+    };
+    assert_eq!((ready("bare-1")?, ready("bare-2")?), ("True".into(), "True".into()));
+    let expect = |wanted: &'static str| {
+        eventually(|| {
+            (ready("bare-1")? == wanted).then_some(()).with_context(|| format!("bare-1 is not {wanted}"))
+        })
+    };
+
+    lab.host("bare-1")?.cut_link()?;
+    expect("Unknown")?;
+    assert_eq!(ready("bare-2")?, "True");
+
+    lab.host("bare-1")?.restore_link()?;
+    expect("True")
+}
+
+#[test]
+fn objects_outlive_a_stopped_api_server() -> Result<()> {
+    let lab = LabBuilder::new().start()?;
+    lab.kubectl(["create", "namespace", "kept"])?;
+    let api = lab.api()?;
+
+    api.stop()?;
+    let error = lab.kubectl(["get", "namespace", "kept"]).unwrap_err().to_string();
+    assert!(error.contains("refused"), "{error}");
+
+    api.start()?;
+    lab.kubectl(["get", "namespace", "kept"])?;
+    Ok(())
+}
+
+#[test]
+fn a_token_that_is_bound_to_a_node_says_so_to_the_api_server() -> Result<()> {
+    let lab = LabBuilder::new().bare_nodes(1).start()?;
+    lab.kubectl(["create", "serviceaccount", "speaker"])?;
+    let path = lab.service_account_kubeconfig("default", "speaker", Some("bare-1"))?;
+    let path = path.to_str().context("not UTF-8")?;
+    let host = lab.host("bare-1")?;
+
+    let who = host.exec_ok(["kubectl", "--kubeconfig", path, "auth", "whoami", "--output=json"])?;
+
+    assert!(who.contains("system:serviceaccount:default:speaker"), "{who}");
+    let who: serde_json::Value = serde_json::from_str(&who)?;
+    assert_eq!(who["status"]["userInfo"]["extra"]["authentication.kubernetes.io/node-name"][0], "bare-1");
+    Ok(())
+}
+
+#[test]
+fn two_labs_do_not_see_each_other_and_leave_nothing_behind() -> Result<()> {
+    let (one, two) = (LabBuilder::new().full_nodes(1).start()?, LabBuilder::new().full_nodes(1).start()?);
+    one.kubectl(["create", "namespace", "of-one"])?;
+    assert!(two.kubectl(["get", "namespace", "of-one"]).is_err());
+    let mac = |lab: &Lab| lab.client()?.exec_ok(["cat", "/sys/class/net/eth0/address"]);
+    assert_eq!(mac(&one)?, mac(&two)?, "the same addresses, on segments of their own");
+
+    for lab in [one, two] {
+        let name = lab.name().to_owned();
+        let processes: Vec<_> = lab
+            .state()?
+            .hosts
+            .values()
+            .flat_map(|host| host.services.values().filter_map(|service| service.process).chain(host.init))
+            .collect();
+        assert!(processes.len() > 8);
+        drop(lab);
+        assert!(processes.iter().all(|process| !process.is_alive()));
+        assert_eq!(traces(&name)?, Vec::<String>::new());
+    }
+    Ok(())
+}
+
+/// What there still is of a lab: mounts, namespaces, folders, control groups.
+fn traces(lab: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    found.extend(mounts.lines().filter(|line| line.contains(&format!("flb-{lab}."))).map(str::to_owned));
+    for folder in ["/run/ferrolb-lab", "/var/lib/ferrolb-lab", "/sys/fs/cgroup/ferrolb-lab"] {
+        let path = Path::new(folder).join(lab);
+        found.extend(path.exists().then(|| path.display().to_string()));
+    }
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup")?.flatten() {
+        let path = hierarchy.path().join("ferrolb-lab").join(lab);
+        found.extend(path.exists().then(|| path.display().to_string()));
+    }
+    Ok(found)
+}
+
+/// Repeats `attempt` until it succeeds, for at most 90 seconds; the error is the last one.
+#[expect(clippy::disallowed_methods, reason = "the cluster runs in real time")]
+fn eventually<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        match attempt() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if Instant::now() > deadline => bail!("not in 90 s: {error:#}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}
+
+const WEB: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      topologySpreadConstraints:
+      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
+      containers:
+      - {name: nginx, image: "docker.io/library/nginx:lab", readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: NodePort
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: web}
+  ports: [{port: 80, nodePort: 30080}]
+"#;
