@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::jitter;
 use crate::link::Link;
 use crate::wire::{Advertisement, Arp, Frame};
 
@@ -40,20 +41,9 @@ pub(super) fn delay(address: IpAddr, round: u32, seed: u64) -> Duration {
     if round + 1 < rounds {
         return BURST_INTERVAL;
     }
-    let bits = match address {
+    let index = match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
         IpAddr::V6(address) => address.to_bits(),
     };
-    let (high, low) = ((bits >> 64) as u64, bits as u64);
-    let random = mix(mix(mix(seed ^ u64::from(round)) ^ high) ^ low);
-    let spread = u64::try_from(REFRESH_SPREAD.as_millis()).unwrap_or(u64::MAX);
-    REFRESH_MIN + Duration::from_millis(random % spread)
-}
-
-/// The finalizer of SplitMix64.
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
+    REFRESH_MIN + jitter::spread(seed.wrapping_add(round.into()), index, REFRESH_SPREAD)
 }

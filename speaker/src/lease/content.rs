@@ -1,0 +1,206 @@
+//! What a Lease says, and how.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ferrolb_crds::names;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::link::Links;
+
+/// Annotation with the node's links that are up and may announce, as JSON.
+pub const LINKS_ANNOTATION: &str = "ferrolb.io/links";
+/// The shortest time between two renewals.
+pub const MIN_PERIOD: Duration = Duration::from_secs(6);
+/// The time between two renewals grows by this with every node, so that all speakers together renew at most
+/// twenty times a second.
+pub const PERIOD_PER_NODE: Duration = Duration::from_millis(50);
+/// A Lease lasts for this many periods.
+pub const PERIODS: u32 = 3;
+/// How long the Lease of a speaker lasts that was stopped, for its successor to start in.
+pub const HANDOVER_DURATION: Duration = Duration::from_secs(60);
+
+/// A link in a Lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseLink {
+    /// The interface's name.
+    pub name: String,
+    /// Every hardware address that it may send from.
+    pub macs: Vec<String>,
+    /// Its own IPv4 addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ipv4: Vec<Ipv4Addr>,
+    /// Its IPv6 link-local address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_local: Option<Ipv6Addr>,
+}
+
+/// How often a speaker renews, with this many speakers in the cluster.
+pub fn period(speakers: usize) -> Duration {
+    let speakers = u32::try_from(speakers).unwrap_or(u32::MAX);
+    MIN_PERIOD.max(PERIOD_PER_NODE.saturating_mul(speakers))
+}
+
+/// The links that a Lease tells: those that are up.
+pub fn links(links: &Links) -> Vec<LeaseLink> {
+    let up = links.values().filter(|link| link.up);
+    up.map(|link| LeaseLink {
+        name: link.name.clone(),
+        macs: vec![link.mac.to_string()],
+        ipv4: link.ipv4().collect(),
+        link_local: link.link_local(),
+    })
+    .collect()
+}
+
+/// A Lease as its speaker writes it. The Node owns it, so that it goes away with the Node.
+pub fn write(
+    node: &Node,
+    namespace: &str,
+    links: &[LeaseLink],
+    duration: Duration,
+    acquired: Timestamp,
+    now: Timestamp,
+) -> Lease {
+    let name = node.metadata.name.clone().unwrap_or_default();
+    let owner = OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: name.clone(),
+        uid: node.metadata.uid.clone().unwrap_or_default(),
+        ..Default::default()
+    };
+    let links = serde_json::json!(links).to_string();
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(format!("{}{name}", names::LEASE_PREFIX)),
+            namespace: Some(namespace.to_owned()),
+            labels: Some([(names::LEASE_LABEL.to_owned(), "true".to_owned())].into()),
+            annotations: Some([(LINKS_ANNOTATION.to_owned(), links)].into()),
+            owner_references: Some(vec![owner]),
+            ..Default::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(name),
+            lease_duration_seconds: i32::try_from(duration.as_secs()).ok(),
+            acquire_time: Some(MicroTime(acquired)),
+            renew_time: Some(MicroTime(now)),
+            ..Default::default()
+        }),
+    }
+}
+
+/// What a peer learns from a Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The node whose Lease it is.
+    pub node: String,
+    /// For how long it lasts after a change; zero when it was released.
+    pub duration: Duration,
+    /// When its holder renewed it, by the holder's clock: only ever compared with itself, for a change.
+    pub renewed: Option<Timestamp>,
+    /// Names of the links that are up.
+    pub interfaces: Vec<String>,
+}
+
+/// Reads a Lease; `None` if its name is not that of a speaker's Lease. An annotation that can't be read counts as
+/// no links.
+pub fn read(lease: &Lease) -> Option<Observed> {
+    let node = lease.metadata.name.as_deref()?.strip_prefix(names::LEASE_PREFIX)?.to_owned();
+    let spec = lease.spec.clone().unwrap_or_default();
+    let held = spec.holder_identity.is_some_and(|holder| !holder.is_empty());
+    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let links = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(LINKS_ANNOTATION));
+    let links: Vec<LeaseLink> = links.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    Some(Observed {
+        node,
+        duration: if held { Duration::from_secs(seconds.unwrap_or(0)) } else { Duration::ZERO },
+        renewed: spec.renew_time.map(|MicroTime(time)| time),
+        interfaces: links.into_iter().map(|link| link.name).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{Link, LinkId};
+    use crate::wire::Mac;
+
+    #[test]
+    fn a_peer_reads_what_a_speaker_writes() {
+        let lease = written(&links(&two_links()));
+        assert_eq!(lease.metadata.name.as_deref(), Some("ferrolb-speaker-node-1"));
+        assert_eq!(lease.metadata.owner_references.as_ref().unwrap()[0].uid, "uid-1");
+        assert_eq!(
+            read(&lease),
+            Some(Observed {
+                node: "node-1".into(),
+                duration: Duration::from_secs(18),
+                renewed: Some(Timestamp::UNIX_EPOCH),
+                interfaces: vec!["eth0".into()],
+            })
+        );
+    }
+
+    #[test]
+    fn links_are_told_with_their_addresses() {
+        let lease = written(&links(&two_links()));
+        let annotation = &lease.metadata.annotations.unwrap()[LINKS_ANNOTATION];
+        assert_eq!(
+            annotation,
+            r#"[{"ipv4":["192.168.1.11"],"linkLocal":"fe80::1","macs":["02:00:00:00:00:01"],"name":"eth0"}]"#
+        );
+    }
+
+    #[test]
+    fn a_released_lease_lasts_no_longer() {
+        let mut lease = written(&[]);
+        lease.spec.as_mut().unwrap().holder_identity = Some(String::new());
+        assert_eq!(read(&lease).unwrap().duration, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_lease_of_others_and_broken_annotations_are_survived() {
+        let mut lease = written(&[]);
+        for text in ["", "{}", "[{}]", "[[[", r#"[{"name":1}]"#] {
+            lease.metadata.annotations = Some([(LINKS_ANNOTATION.to_owned(), text.to_owned())].into());
+            assert!(read(&lease).unwrap().interfaces.is_empty(), "{text}");
+        }
+        lease.spec = None;
+        assert_eq!(read(&lease).unwrap().duration, Duration::ZERO);
+        lease.metadata.name = Some("ferrolb-operator".into());
+        assert_eq!(read(&lease), None);
+    }
+
+    #[test]
+    fn many_nodes_renew_less_often() {
+        for (nodes, seconds) in [(1, 6), (120, 6), (200, 10), (1000, 50)] {
+            assert_eq!(period(nodes).as_secs(), seconds, "{nodes} nodes");
+        }
+    }
+
+    fn written(links: &[LeaseLink]) -> Lease {
+        let metadata =
+            ObjectMeta { name: Some("node-1".into()), uid: Some("uid-1".into()), ..Default::default() };
+        let node = Node { metadata, ..Default::default() };
+        let duration = period(3) * PERIODS;
+        write(&node, "ferrolb-system", links, duration, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
+    }
+
+    fn two_links() -> Links {
+        let eth0 = Link {
+            name: "eth0".into(),
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            up: true,
+            router: false,
+            addresses: ["192.168.1.11", "fd00::11", "fe80::1"].map(|text| text.parse().unwrap()).to_vec(),
+        };
+        let eth1 = Link { name: "eth1".into(), up: false, ..eth0.clone() };
+        [(LinkId(2), eth0), (LinkId(3), eth1)].into()
+    }
+}
