@@ -1,8 +1,6 @@
 //! `cargo xtask lab`: a real cluster to work with.
 #![expect(clippy::print_stdout, reason = "a command's answer goes to standard output")]
 
-mod spinner;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +11,7 @@ use ferrolb_lab::{
     CONTROL_PLANE, Lab, LabBuilder, Process, Program, end_on_signal, remove, remove_abandoned,
 };
 
-use spinner::Spinner;
+use crate::spinner::Spinner;
 
 /// Arguments of `cargo xtask lab`.
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ pub(crate) fn advertisements_are_accepted_or_refused_with_what_to_write(lab: &La
 
 pub(crate) fn kinds_are_refused_outside_their_namespace(lab: &Lab) -> Result<()> {
     for (kind, spec) in [("IPAddressPool", "{addresses: [10.0.0.1]}"), ("L2Advertisement", "{}")] {
-        let refusal = apply(lab, &manifest(kind, "default", spec)).err().context("it was accepted")?;
+        let refusal = create(lab, &manifest(kind, "default", spec)).err().context("it was accepted")?;
         let expected = format!("a {kind} has an effect in namespace ferrolb-system only");
         ensure!(format!("{refusal:#}").contains(&expected), "{refusal:#}");
     }
@@ -81,7 +81,7 @@ fn check(lab: &Lab, cases: &[Case]) -> Result<()> {
 }
 
 fn failure(lab: &Lab, case: &Case) -> Option<String> {
-    let answer = apply(lab, &manifest(case.kind, "ferrolb-system", case.spec));
+    let answer = create(lab, &manifest(case.kind, "ferrolb-system", case.spec));
     match (case.refusal, answer) {
         (None, Ok(_)) => None,
         (None, Err(refusal)) => Some(format!("{}: refused: {refusal:#}", case.spec)),
@@ -93,8 +93,8 @@ fn failure(lab: &Lab, case: &Case) -> Option<String> {
     }
 }
 
-fn apply(lab: &Lab, manifest: &str) -> Result<String> {
-    lab.kubectl_stdin(["apply", "--server-side", "--dry-run=server", "--filename=-"], manifest)
+fn create(lab: &Lab, manifest: &str) -> Result<String> {
+    lab.kubectl_stdin(["create", "--dry-run=server", "--filename=-"], manifest)
 }
 
 fn manifest(kind: &str, namespace: &str, spec: &str) -> String {

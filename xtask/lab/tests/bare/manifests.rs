@@ -13,7 +13,8 @@ pub(crate) struct Case {
 const POOL: &str = "IPAddressPool";
 const ADVERTISEMENT: &str = "L2Advertisement";
 
-const MALFORMED: &str = "must be a CIDR (192.168.1.0/24), a range first-last (192.168.1.240-192.168.1.250) or one address";
+const MALFORMED: &str =
+    "must be a CIDR (192.168.1.0/24), a range first-last (192.168.1.240-192.168.1.250) or one address";
 const MIXED: &str = "both ends of a range must be of one family";
 const NOT_UNICAST: &str = "must be unicast addresses that other hosts can reach";
 
@@ -65,7 +66,7 @@ pub(crate) const ADDRESSES: &[Case] = &[
     bad(POOL, "{addresses: ['fe80::/64']}", NOT_UNICAST),
     bad(POOL, "{addresses: [10.0.0.1, 10.0.0.1]}", "Duplicate value"),
     bad(POOL, "{addresses: 10.0.0.1}", "must be of type array"),
-    bad(POOL, "{addresses: [{cidr: 10.0.0.0/24}]}", "must be of type string"),
+    bad(POOL, "{addresses: [{cidr: 10.0.0.0/24}]}", "unknown field \"spec.addresses[0].cidr\""),
     good(POOL, "{addresses: [10.0.0.0/24], excludedAddresses: [10.0.0.1, 10.0.0.64/26]}"),
     bad(POOL, "{addresses: [10.0.0.0/24], excludedAddresses: [nonsense]}", MALFORMED),
 ];
@@ -79,13 +80,39 @@ pub(crate) const POOLS: &[Case] = &[
     bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {priority: -1}}", "greater than or equal to 0"),
     bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {namespaces: [Not_A_Namespace]}}", "should match"),
     bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {namespaces: [a, a]}}", "Duplicate value"),
-    good(POOL, "{addresses: [10.0.0.1], serviceAllocation: {namespaceSelectors: [{matchLabels: {team: a}}]}}"),
-    good(POOL, "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: example.com/tier, operator: In, values: [front]}]}]}}"),
-    bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: tier, operator: Near, values: [a]}]}]}}", "supported values: \"In\", \"NotIn\", \"Exists\", \"DoesNotExist\""),
-    bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: tier, operator: In}]}]}}", "operators In and NotIn need values"),
-    bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: tier, operator: Exists, values: [a]}]}]}}", "Exists and DoesNotExist take none"),
-    bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchLabels: {'not a key': a}}]}}", "each key must be a label key"),
-    bad(POOL, "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchLabels: {tier: 'not a value'}}]}}", "should match"),
+    good(
+        POOL,
+        "{addresses: [10.0.0.1], serviceAllocation: {namespaceSelectors: [{matchLabels: {team: a}}]}}",
+    ),
+    good(
+        POOL,
+        "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: example.com/tier, operator: In, values: [front]}]}]}}",
+    ),
+    bad(
+        POOL,
+        "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: tier, operator: Near, values: [a]}]}]}}",
+        "supported values: \"In\", \"NotIn\", \"Exists\", \"DoesNotExist\"",
+    ),
+    bad(
+        POOL,
+        "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: tier, operator: In}]}]}}",
+        "operators In and NotIn need values",
+    ),
+    bad(
+        POOL,
+        "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: tier, operator: Exists, values: [a]}]}]}}",
+        "Exists and DoesNotExist take none",
+    ),
+    bad(
+        POOL,
+        "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchLabels: {'not a key': a}}]}}",
+        "each key must be a label key",
+    ),
+    bad(
+        POOL,
+        "{addresses: [10.0.0.1], serviceAllocation: {serviceSelectors: [{matchLabels: {tier: 'not a value'}}]}}",
+        "should match",
+    ),
 ];
 
 /// Advertisements.
@@ -103,7 +130,15 @@ pub(crate) const ADVERTISEMENTS: &[Case] = &[
     bad(ADVERTISEMENT, "{interfaces: [a/b]}", "should match"),
     good(ADVERTISEMENT, "{serviceSelectors: [{matchLabels: {app: web}}]}"),
     good(ADVERTISEMENT, "{preferredNodeSelectors: [{weight: 100, preference: {matchLabels: {rack: a}}}]}"),
-    bad(ADVERTISEMENT, "{preferredNodeSelectors: [{weight: 0, preference: {}}]}", "greater than or equal to 1"),
-    bad(ADVERTISEMENT, "{preferredNodeSelectors: [{weight: 101, preference: {}}]}", "less than or equal to 100"),
+    bad(
+        ADVERTISEMENT,
+        "{preferredNodeSelectors: [{weight: 0, preference: {}}]}",
+        "greater than or equal to 1",
+    ),
+    bad(
+        ADVERTISEMENT,
+        "{preferredNodeSelectors: [{weight: 101, preference: {}}]}",
+        "less than or equal to 100",
+    ),
     bad(ADVERTISEMENT, "{preferredNodeSelectors: [{weight: 5}]}", "preference: Required value"),
 ];

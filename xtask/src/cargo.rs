@@ -1,0 +1,67 @@
+//! Cargo, and the workspace that this program was built from.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The target of release binaries: statically linked, so that an image needs nothing else.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The workspace's folder.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A cargo command in the workspace, with the lock file as it is.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace());
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it can't be started, or its status is not 0.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("start {}", command.get_program().display()))?;
+    ensure!(status.success(), "{} failed: {status}", words(command));
+    Ok(())
+}
+
+/// The command as one would type it.
+pub(crate) fn words(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Builds the statically linked release binaries of operator and speaker, and returns their folder.
+pub(crate) fn release_binaries() -> Result<PathBuf> {
+    let mut build = cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--target",
+        TARGET,
+        "--bins",
+        "--package",
+        "ferrolb-operator",
+        "--package",
+        "ferrolb-speaker",
+    ]);
+    // With an explicit target these flags don't apply to build scripts and macros, which can't be static.
+    build.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    run(&mut build)?;
+    Ok(target_dir()?.join(TARGET).join("release"))
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    // This program is TARGET_DIR/PROFILE/xtask.
+    let program = std::env::current_exe()?;
+    program.ancestors().nth(2).map(Path::to_owned).context("this program is not in cargo's target folder")
+}
