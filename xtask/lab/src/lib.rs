@@ -24,6 +24,7 @@ mod namespace;
 mod node;
 mod packages;
 mod plan;
+pub mod probe;
 mod process_id;
 mod programs;
 mod progress;

@@ -19,6 +19,21 @@ pub const POD_RANGES: [&str; 2] = ["10.244.0.0/16", "fd00:10:244::/48"];
 /// for a host to take service addresses for reachable.
 pub const GATEWAYS: [&str; 2] = ["192.168.1.1", "fd00:192:168:1::1"];
 
+/// The host that [`crate::probe::ResolveProbe`] asks as; no such host exists.
+pub(crate) const PROBE: ProbeIdentity = ProbeIdentity {
+    mac: [0x02, 0xfb, 192, 168, 1, 4],
+    v4: Ipv4Addr::new(192, 168, 1, 4),
+    v6: Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 4),
+};
+
+/// Addresses of a host that is only pretended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProbeIdentity {
+    pub(crate) mac: [u8; 6],
+    pub(crate) v4: Ipv4Addr,
+    pub(crate) v6: Ipv6Addr,
+}
+
 const MAX_FULL: u16 = 80;
 /// Bare nodes that fit into 192.168.1.0/24 beside the others, and below the tutorial's pool.
 const SMALL_BARE: u16 = 100;

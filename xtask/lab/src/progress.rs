@@ -10,6 +10,8 @@ pub trait Progress: Send + Sync {
     fn started(&self, step: &str);
     /// A step ended well, after `took`.
     fn finished(&self, step: &str, took: Duration);
+    /// A step ended with an error, which the caller gets.
+    fn failed(&self, _step: &str) {}
     /// Something that the user should know, such as a package about to be installed.
     fn note(&self, text: &str);
 }
@@ -32,7 +34,10 @@ pub(crate) fn step<T>(
 ) -> anyhow::Result<T> {
     let start = clock::now();
     progress.started(name);
-    let done = work()?;
-    progress.finished(name, clock::now() - start);
-    Ok(done)
+    let done = work();
+    match &done {
+        Ok(_) => progress.finished(name, clock::now() - start),
+        Err(_) => progress.failed(name),
+    }
+    done
 }

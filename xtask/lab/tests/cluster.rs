@@ -1,10 +1,13 @@
 //! Labs as their users see them. Each test starts real clusters: they need root, and take a minute.
 
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ferrolb_lab::image::nginx;
+use ferrolb_lab::probe::{ConnectProbe, EstablishedProbe, Exchange, Gap, Mac, ResolveProbe};
 use ferrolb_lab::{Lab, LabBuilder, Silent};
 
 #[test]
@@ -134,6 +137,72 @@ fn two_labs_do_not_see_each_other_and_leave_nothing_behind() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn each_probe_sees_a_cut_link_in_its_own_way() -> Result<()> {
+    let lab = LabBuilder::new().bare_nodes(1).start()?;
+    let (node, client) = (lab.host("bare-1")?, lab.client()?);
+    let listener = node.run(|| TcpListener::bind("[::]:80"))??;
+    std::thread::spawn(move || serve(&listener));
+    let (v4, v6) = (IpAddr::from(node.plan().v4), IpAddr::from(node.plan().v6));
+    let neighbours = client.exec_ok(["ip", "neigh"])?;
+    let resolve = [v4, v6].map(|address| ResolveProbe::start(&client, address));
+    let answered =
+        |probe: &Result<ResolveProbe>| probe.as_ref().is_ok_and(|probe| !probe.answers().is_empty());
+    eventually(|| resolve.iter().all(answered).then_some(()).context("no answers"))?;
+    assert_eq!(client.exec_ok(["ip", "neigh"])?, neighbours, "asking leaves the host's own cache alone");
+    let connect = ConnectProbe::start(&client, SocketAddr::new(v4, 80))?;
+    let established = EstablishedProbe::start(&client, SocketAddr::new(v6, 80))?;
+    eventually(|| (established.events().len() > 10).then_some(()).context("few responses"))?;
+
+    node.cut_link()?;
+    std::thread::sleep(FAULT);
+    node.restore_link()?;
+    let restored = moment();
+
+    eventually(|| {
+        let answered = established
+            .events()
+            .iter()
+            .any(|event| matches!(event, Exchange::Response(at) if *at > restored));
+        let connected = connect.attempts().iter().any(|attempt| attempt.made && attempt.started > restored);
+        (answered && connected).then_some(()).context("not through again")
+    })?;
+    for probe in resolve {
+        let seen = probe?.stop()?;
+        assert_gap(seen.longest_gap());
+        assert_eq!(seen.macs().iter().map(Mac::to_string).collect::<Vec<_>>(), [node.plan().mac()]);
+        assert!(seen.answers.iter().all(|answer| answer.source == answer.mac));
+    }
+    let connections = connect.stop()?;
+    assert_gap(connections.longest_gap());
+    let exchanges = established.stop()?;
+    assert_gap(exchanges.longest_gap());
+    assert_eq!(exchanges.breaks(), 0, "a short cut breaks no connection");
+    Ok(())
+}
+
+/// How long the link is cut.
+const FAULT: Duration = Duration::from_millis(600);
+
+fn assert_gap(gap: Gap) {
+    assert!(gap.length > FAULT.mul_f32(0.8) && gap.length < Duration::from_secs(5), "{gap:?}");
+}
+
+/// Answers every request of every connection.
+fn serve(listener: &TcpListener) {
+    for stream in listener.incoming() {
+        let Ok(mut stream) = stream else { return };
+        std::thread::spawn(move || {
+            let mut request = [0; 1024];
+            while let Ok(1..) = stream.read(&mut request) {
+                if stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
 /// What there still is of a lab: mounts, namespaces, folders, control groups.
 fn traces(lab: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
@@ -151,16 +220,20 @@ fn traces(lab: &str) -> Result<Vec<String>> {
 }
 
 /// Repeats `attempt` until it succeeds, for at most 90 seconds; the error is the last one.
-#[expect(clippy::disallowed_methods, reason = "the cluster runs in real time")]
 fn eventually<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = moment() + Duration::from_secs(90);
     loop {
         match attempt() {
             Ok(answer) => return Ok(answer),
-            Err(error) if Instant::now() > deadline => bail!("not in 90 s: {error:#}"),
+            Err(error) if moment() > deadline => bail!("not in 90 s: {error:#}"),
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the cluster runs in real time")]
+fn moment() -> Instant {
+    Instant::now()
 }
 
 const WEB: &str = r#"

@@ -11,13 +11,15 @@ use super::debian;
 /// The name of the image; pods that use it need no registry.
 pub const NGINX_IMAGE: &str = "docker.io/library/nginx:lab";
 /// To be changed whenever the recipe below changes.
-pub(super) const CACHE_NAME: &str = "nginx-1.tar";
+pub(super) const CACHE_NAME: &str = "nginx-2.tar";
 
-/// The stock page, on both families.
+/// The stock page, on both families, over connections that last as long as a test does.
 const SITE: &str = "server {
     listen 80 default_server;
     listen [::]:80 default_server;
     root /usr/share/nginx/html;
+    keepalive_requests 1000000000;
+    keepalive_timeout 1h;
 }
 ";
 

@@ -1,0 +1,123 @@
+//! Who answers for an address.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
+
+use super::frames::{Asker, Mac};
+use super::timeline::{Gap, longest_gap};
+use super::{PERIOD, Recorder, Worker};
+use crate::clock;
+use crate::host::Host;
+use crate::plan::PROBE;
+use crate::segment::INTERFACE;
+
+/// How long the thread waits for a frame before it looks at the clock.
+const TURN: Duration = Duration::from_millis(4);
+
+/// An answer to a question of the probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// When it came.
+    pub at: Instant,
+    /// Who receives traffic: ARP's sender hardware address, or NDP's target link-layer address.
+    pub mac: Mac,
+    /// Who spoke: the Ethernet source.
+    pub source: Mac,
+}
+
+/// Asks every 20 ms by broadcast who has an address.
+///
+/// It asks as a host of its own, `192.168.1.4` and `fd00:192:168:1::4` with a hardware address to match, so that neither
+/// questions nor answers touch the neighbour cache of the host that it runs on.
+#[derive(Debug)]
+pub struct ResolveProbe(Worker<Answer>);
+
+/// What a [`ResolveProbe`] saw.
+#[derive(Debug, Clone)]
+pub struct Resolutions {
+    /// All answers, in the order in which they came.
+    pub answers: Vec<Answer>,
+    /// From the start of the probe to its end.
+    pub span: Range<Instant>,
+}
+
+impl ResolveProbe {
+    /// Starts asking from a host.
+    pub fn start(host: &Host, address: IpAddr) -> Result<Self> {
+        let worker = Worker::start(host, open, move |(mut sender, mut receiver), recorder| {
+            ask(address, sender.as_mut(), receiver.as_mut(), &recorder)
+        })?;
+        Ok(Self(worker))
+    }
+
+    /// The answers so far.
+    pub fn answers(&self) -> Vec<Answer> {
+        self.0.samples()
+    }
+
+    /// Stops asking.
+    pub fn stop(self) -> Result<Resolutions> {
+        let (answers, span) = self.0.stop()?;
+        Ok(Resolutions { answers, span })
+    }
+}
+
+impl Resolutions {
+    /// The longest time without an answer.
+    pub fn longest_gap(&self) -> Gap {
+        longest_gap(&self.span, self.answers.iter().map(|answer| answer.at))
+    }
+
+    /// Every hardware address that was named.
+    pub fn macs(&self) -> BTreeSet<Mac> {
+        self.answers.iter().map(|answer| answer.mac).collect()
+    }
+}
+
+fn open() -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
+    let interfaces = pnet_datalink::interfaces();
+    let interface = interfaces.iter().find(|interface| interface.name == INTERFACE);
+    let interface = interface.with_context(|| format!("the host has no {INTERFACE}"))?;
+    // Promiscuous, since answers go to the hardware address of the host that the probe pretends to be.
+    let config = Config { read_timeout: Some(TURN), promiscuous: true, ..Config::default() };
+    match pnet_datalink::channel(interface, config).context("open a packet socket")? {
+        Channel::Ethernet(sender, receiver) => Ok((sender, receiver)),
+        _ => bail!("{INTERFACE} is no Ethernet link"),
+    }
+}
+
+fn ask(
+    address: IpAddr,
+    sender: &mut dyn DataLinkSender,
+    receiver: &mut dyn DataLinkReceiver,
+    recorder: &Recorder<Answer>,
+) -> Result<()> {
+    let asker = Asker { mac: Mac(PROBE.mac), v4: PROBE.v4, v6: PROBE.v6 };
+    let question = asker.question(address);
+    let mut next = clock::now();
+    while !recorder.is_stopped() {
+        let now = clock::now();
+        if now >= next {
+            // A link that is down takes no frames; what is asked is seen by what is answered.
+            let _ = sender.send_to(&question, None);
+            next = (next + PERIOD).max(now);
+        }
+        match receiver.next() {
+            Ok(frame) => {
+                if let Some((mac, source)) = asker.answer(address, frame) {
+                    recorder.record(Answer { at: clock::now(), mac, source });
+                }
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NETDOWN.raw_os_error()) => {}
+            Err(error) => return Err(error).context("receive frames"),
+        }
+    }
+    Ok(())
+}
