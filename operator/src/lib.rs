@@ -6,9 +6,16 @@
 //! | module | step | needs a client |
 //! |---|---|---|
 //! | [`request`] | reads what a Service asks for | no |
+//! | [`standing`] | decides which pools are Ready | no |
 //! | [`ledger`] | decides who has which address | no |
+//! | [`verdict`] | compares the decision with what the Service says, and drafts the write | no |
+//! | [`engine`] | keeps all Services, and says which write comes next | no |
 
+pub mod engine;
 pub mod key;
 pub mod ledger;
+pub mod notice;
 pub mod refusal;
 pub mod request;
+pub mod standing;
+pub mod verdict;

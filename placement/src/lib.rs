@@ -18,4 +18,4 @@ mod place;
 pub use facts::{Endpoints, NodeFacts, PoolFacts, ServiceFacts, Speaker};
 pub use interfaces::InterfaceFilter;
 pub use order::rendezvous;
-pub use place::{Candidate, Exclusion, Placement, Unannounced, place};
+pub use place::{Candidate, Exclusion, Placement, Unannounced, place, selects_node, selects_pool};

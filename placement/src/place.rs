@@ -167,12 +167,14 @@ fn selects_service(spec: &L2AdvertisementSpec, service: &ServiceFacts) -> bool {
     spec.service_selectors.is_empty() || any_matches(&spec.service_selectors, Some(&service.labels))
 }
 
-fn selects_pool(spec: &L2AdvertisementSpec, pool: &PoolFacts) -> bool {
+/// Whether the advertisement is for the addresses of a pool.
+pub fn selects_pool(spec: &L2AdvertisementSpec, pool: &PoolFacts) -> bool {
     (spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty())
         || spec.ip_address_pools.contains(&pool.name)
         || any_matches(&spec.ip_address_pool_selectors, Some(&pool.labels))
 }
 
-fn selects_node(spec: &L2AdvertisementSpec, node: &NodeFacts) -> bool {
+/// Whether the advertisement lets a node announce, as far as its labels tell.
+pub fn selects_node(spec: &L2AdvertisementSpec, node: &NodeFacts) -> bool {
     spec.node_selectors.is_empty() || any_matches(&spec.node_selectors, Some(&node.labels))
 }

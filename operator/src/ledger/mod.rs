@@ -13,6 +13,7 @@ mod grant;
 mod legality;
 mod pool;
 mod pool_set;
+pub(crate) mod ranges;
 mod runs;
 mod slots;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub struct Ledger {
     outside: BTreeSet<ServiceKey>,
     /// Until when such an address is kept.
     grace: Option<Instant>,
+    freed: bool,
 }
 
 /// What the ledger has on a Service.
@@ -65,6 +67,7 @@ impl Ledger {
             holdings: HashMap::new(),
             outside: BTreeSet::new(),
             grace: Some(now + GRACE),
+            freed: false,
         }
     }
 
@@ -90,12 +93,14 @@ impl Ledger {
         }
     }
 
-    /// Sets or, with `None`, removes the labels of a namespace.
-    pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) {
+    /// Sets or, with `None`, removes the labels of a namespace. Returns whether that is news.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) -> bool {
+        let news = self.namespaces.get(name) != labels.as_ref();
         match labels {
             Some(labels) => drop(self.namespaces.insert(name.to_owned(), labels)),
             None => drop(self.namespaces.remove(name)),
         }
+        news
     }
 
     /// Takes over the addresses of a Service's status that are legal and free, for the families that it has none
@@ -138,18 +143,16 @@ impl Ledger {
         }
     }
 
-    /// Notes that the Service's status shows its assignment and nothing else. Returns whether an address became
-    /// free by it.
-    pub fn settle(&mut self, service: &ServiceKey) -> bool {
-        let Some(holding) = self.holdings.get_mut(service) else { return false };
+    /// Notes that the Service's status shows its assignment and nothing else.
+    pub fn settle(&mut self, service: &ServiceKey) {
+        let Some(holding) = self.holdings.get_mut(service) else { return };
         let leaving = std::mem::take(&mut holding.leaving);
         if holding.assignment.is_empty() {
             self.holdings.remove(service);
         }
-        for address in &leaving {
-            self.free(*address);
+        for address in leaving {
+            self.free(address);
         }
-        !leaving.is_empty()
     }
 
     /// Frees everything that a Service has. Returns whether it had anything.
@@ -160,6 +163,11 @@ impl Ledger {
             self.free(address);
         }
         true
+    }
+
+    /// Whether an address became free since this was asked last: Services that want more may get it now.
+    pub fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.freed)
     }
 
     /// What a Service has.
@@ -213,6 +221,7 @@ impl Ledger {
     }
 
     fn free(&mut self, address: IpAddr) {
+        self.freed = true;
         self.tenants.remove(&address);
         if let Some(pool) = self.pools.pool_of_mut(address) {
             pool.vacate(address);

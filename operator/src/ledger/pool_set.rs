@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ferrolb_crds::range::AddressRange;
 
 use super::pool::{Pool, PoolDefinition};
+use super::ranges::merged;
 
 /// The pools, by the order in which they serve.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +28,9 @@ impl PoolSet {
         let mut set = Self { pools, by_name, ..Self::default() };
         for (index, pool) in set.pools.iter().enumerate() {
             let list = if pool.definition.ready { &mut set.territory } else { &mut set.claims };
-            list.extend(pool.definition.ranges.addresses.iter().map(|range| (*range, index)));
+            list.extend(merged(&pool.definition.ranges.addresses).into_iter().map(|range| (range, index)));
         }
         set.territory.sort_unstable();
-        join_nested(&mut set.territory);
         set
     }
 
@@ -61,17 +61,4 @@ impl PoolSet {
             .or_else(|| self.claims.iter().find(|(range, _)| range.contains(address)))
             .map(|(_, index)| *index)
     }
-}
-
-/// Drops ranges that lie within their predecessor and joins those that reach beyond it, so that the last range
-/// that begins at or before an address is the only one that can contain it. The ranges of different pools don't
-/// overlap, so only those of one pool are ever joined.
-fn join_nested(territory: &mut Vec<(AddressRange, usize)>) {
-    territory.dedup_by(|(next, _), (kept, _)| {
-        let overlaps = kept.overlaps(next);
-        if overlaps && let Ok(joined) = AddressRange::new(kept.first(), kept.last().max(next.last())) {
-            *kept = joined;
-        }
-        overlaps
-    });
 }

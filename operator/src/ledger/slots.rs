@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 use ferrolb_crds::range::{AddressRange, Family, from_bits, to_bits};
 
+use super::ranges::merged;
+
 /// IPv4 addresses of a /24 that remain without .0 and .255.
 const USUAL_PER_BLOCK: u128 = 254;
 
@@ -49,17 +51,17 @@ impl Slots {
         avoid_buggy: bool,
     ) -> Self {
         let ordinal = if avoid_buggy && family == Family::V4 { Ordinal::Usual } else { Ordinal::Every };
-        let excluded = merged(family, excluded);
-        let mut spans = Vec::new();
+        let excluded = spans(family, excluded);
+        let mut laid_out = Vec::new();
         let mut slot = 0;
-        for (first, end) in merged(family, addresses).into_iter().flat_map(|span| without(span, &excluded)) {
+        for (first, end) in spans(family, addresses).into_iter().flat_map(|span| without(span, &excluded)) {
             let (first, end) = (ordinal.of(first), ordinal.of(end));
             if first < end {
-                spans.push(Span { slot, first, end });
+                laid_out.push(Span { slot, first, end });
                 slot += end - first;
             }
         }
-        Self { family, ordinal, spans, count: slot }
+        Self { family, ordinal, spans: laid_out, count: slot }
     }
 
     /// How many slots there are.
@@ -109,21 +111,12 @@ impl Ordinal {
 }
 
 /// The ranges of a family as ascending, disjoint spans of bits, each with the end one past its last address.
-fn merged(family: Family, ranges: &[AddressRange]) -> Vec<(u128, u128)> {
-    let mut spans: Vec<_> = ranges
+fn spans(family: Family, ranges: &[AddressRange]) -> Vec<(u128, u128)> {
+    merged(ranges)
         .iter()
         .filter(|range| range.family() == family)
         .map(|range| (to_bits(range.first()), to_bits(range.last()).saturating_add(1)))
-        .collect();
-    spans.sort_unstable();
-    spans.dedup_by(|next, kept| {
-        let joins = next.0 <= kept.1;
-        if joins {
-            kept.1 = kept.1.max(next.1);
-        }
-        joins
-    });
-    spans
+        .collect()
 }
 
 /// The parts of a span that no excluded span covers; `excluded` is ascending and disjoint.

@@ -85,7 +85,7 @@ impl Request {
             service: ServiceKey::of(service),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
             labels: metadata.labels.clone().unwrap_or_default(),
-            held: held(service),
+            held: addresses_of(service),
             held_from: annotation(ALLOCATED_FROM_ANNOTATION)
                 .map(|pools| pools.split(',').map(|pool| pool.trim().to_owned()).collect())
                 .unwrap_or_default(),
@@ -105,6 +105,11 @@ impl Request {
 }
 
 impl Rank {
+    /// The first place of all, for a Service that has something to give back.
+    pub fn first(service: ServiceKey) -> Self {
+        Self { tier: 0, created: Timestamp::MIN, service }
+    }
+
     /// Whose place it is.
     pub fn service(&self) -> &ServiceKey {
         &self.service
@@ -124,15 +129,16 @@ fn wish(service: &Service) -> Result<Wish, Refusal> {
     Ok(Wish { families, source })
 }
 
-fn held(service: &Service) -> Vec<IpAddr> {
+/// The addresses in a Service's status, each once, in order.
+pub fn addresses_of(service: &Service) -> Vec<IpAddr> {
     let status = service.status.as_ref();
     let ingress =
         status.and_then(|status| status.load_balancer.as_ref()).and_then(|status| status.ingress.as_deref());
-    let mut held = Vec::new();
+    let mut addresses = Vec::new();
     for address in ingress.unwrap_or_default().iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok()) {
-        if !held.contains(&address) {
-            held.push(address);
+        if !addresses.contains(&address) {
+            addresses.push(address);
         }
     }
-    held
+    addresses
 }

@@ -1,0 +1,282 @@
+//! All Services, what is known of them, and which write comes next.
+//!
+//! The engine is pure: watches tell it what changed, it answers with one [`Update`] at a time, and is told what
+//! became of it. A Service has at most one write on its way; whatever is told of it meanwhile is decided on
+//! afterwards.
+
+mod queue;
+#[cfg(test)]
+mod tests;
+mod tracked;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ferrolb_crds::pool::IPAddressPool;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Service;
+
+use self::queue::Queue;
+use self::tracked::{Stance, Tracked};
+use crate::key::ServiceKey;
+use crate::ledger::{Ledger, Usage};
+use crate::request::{Request, is_ours};
+use crate::standing::{Incumbents, Standing, judge};
+use crate::verdict::{self, Patch, Shown};
+
+/// A write that is to be made now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// The Service to write to.
+    pub service: ServiceKey,
+    /// Its UID: one of the same name that comes later is another.
+    pub uid: String,
+    /// What to write.
+    pub patch: Patch,
+    /// Since when the Service has waited for the address that this gives it.
+    pub waited_since: Option<Instant>,
+}
+
+/// All Services, and which write comes next.
+#[derive(Debug)]
+pub struct Engine {
+    class: Option<String>,
+    ledger: Ledger,
+    services: HashMap<ServiceKey, Tracked>,
+    queue: Queue,
+    /// Services that would take more as soon as there is more.
+    waiting: BTreeSet<ServiceKey>,
+    /// Services named by a list that is being read.
+    listed: Option<HashSet<ServiceKey>>,
+    incumbents: Incumbents,
+    standings: Vec<Standing>,
+    started: bool,
+}
+
+impl Engine {
+    /// An engine for the Services of a class; it writes nothing before [`Self::start`].
+    pub fn new(class: Option<String>, now: Instant) -> Self {
+        Self {
+            class,
+            ledger: Ledger::new(now),
+            services: HashMap::new(),
+            queue: Queue::default(),
+            waiting: BTreeSet::new(),
+            listed: None,
+            incumbents: Incumbents::new(),
+            standings: Vec::new(),
+            started: false,
+        }
+    }
+
+    /// Begins to decide, when all caches are filled: all addresses that Services have are adopted first, the
+    /// oldest Service's first.
+    pub fn start(&mut self) {
+        self.started = true;
+        let mut requests: Vec<&Request> = self.services.values().filter_map(Tracked::request).collect();
+        requests.sort_by_cached_key(|request| request.rank());
+        for request in requests {
+            self.ledger.adopt(request);
+        }
+    }
+
+    /// Takes in a Service as a watch or a write shows it. A version older than the one known is ignored.
+    pub fn apply_service(&mut self, service: &Service, now: Instant) {
+        let key = ServiceKey::of(service);
+        let uid = service.metadata.uid.as_deref().unwrap_or_default();
+        if let Some(listed) = &mut self.listed {
+            listed.insert(key.clone());
+        }
+        match self.services.get(&key) {
+            Some(known) if known.uid != uid => self.delete_service(&key),
+            Some(known) if known.is_newer_than(service) => return,
+            Some(_) | None => {}
+        }
+        let shown = Shown::of(service);
+        let stance = if is_ours(service, self.class.as_deref()) {
+            Stance::Ours(Request::parse(service))
+        } else {
+            self.waiting.remove(&key);
+            self.ledger.release(&key);
+            let balances =
+                service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
+            // A load balancer of another class is another operator's, and the marks that it came with are too.
+            let known = self.services.contains_key(&key);
+            if !shown.is_marked() || (balances && !known) {
+                self.forget(&key);
+                self.wake();
+                return;
+            }
+            Stance::Leaving
+        };
+        let tracked = self.services.entry(key.clone()).or_insert_with(|| Tracked::new(uid, &shown));
+        tracked.observe(shown, stance, now);
+        self.enqueue(&key);
+        self.wake();
+    }
+
+    /// Forgets a Service that is gone, and frees what it had.
+    pub fn delete_service(&mut self, key: &ServiceKey) {
+        self.waiting.remove(key);
+        self.ledger.release(key);
+        self.forget(key);
+        self.wake();
+    }
+
+    /// Begins a list of all Services: those that it does not name are gone when it ends.
+    pub fn begin_list(&mut self) {
+        self.listed = Some(HashSet::new());
+    }
+
+    /// Ends a list of all Services.
+    pub fn end_list(&mut self) {
+        let Some(listed) = self.listed.take() else { return };
+        let gone: Vec<_> = self.services.keys().filter(|key| !listed.contains(key)).cloned().collect();
+        for key in gone {
+            self.delete_service(&key);
+        }
+    }
+
+    /// Takes in all pools.
+    pub fn set_pools(&mut self, pools: &[Arc<IPAddressPool>], now: Instant) {
+        let mut pools = pools.to_vec();
+        pools.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        let standings = judge(&pools, &mut self.incumbents);
+        if standings != self.standings {
+            let definitions = standings.iter().map(|standing| standing.definition.clone()).collect();
+            self.standings = standings;
+            self.ledger.set_pools(definitions, now);
+            self.enqueue_all(|_| true);
+        }
+    }
+
+    /// Takes in the labels of a namespace, or `None` when it is gone.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) {
+        if self.ledger.set_namespace(name, labels) {
+            self.enqueue_all(|key| *key.namespace == *name);
+        }
+    }
+
+    /// The next write, or `None` when nothing is to be written now. `now` is the wall clock, for conditions.
+    pub fn next_update(&mut self, now: Timestamp) -> Option<Update> {
+        while self.started
+            && let Some(key) = self.queue.pop()
+        {
+            let Some(tracked) = self.services.get_mut(&key) else { continue };
+            if tracked.busy {
+                continue;
+            }
+            let patch = match &tracked.stance {
+                Stance::Leaving => verdict::clear(&tracked.shown),
+                Stance::Ours(request) => {
+                    let decision = self.ledger.decide(request);
+                    if decision.wants_more {
+                        self.waiting.insert(key.clone());
+                    } else {
+                        self.waiting.remove(&key);
+                    }
+                    verdict::state(&tracked.shown, request, &decision, now)
+                }
+            };
+            match patch {
+                Some(patch) => {
+                    tracked.busy = true;
+                    let granted = self.ledger.assignment(&key).is_some_and(|has| !has.is_empty());
+                    let waited_since = tracked.waiting_since.filter(|_| granted);
+                    return Some(Update { uid: tracked.uid.clone(), service: key, patch, waited_since });
+                }
+                None => self.ledger.settle(&key),
+            }
+            self.wake();
+        }
+        None
+    }
+
+    /// Notes that a write was made; `service` is what came of it.
+    pub fn applied(&mut self, update: &Update, service: &Service, now: Instant) {
+        let Some(tracked) = self.in_flight(update) else { return };
+        tracked.failures = 0;
+        if update.waited_since.is_some() {
+            tracked.waiting_since = None;
+        }
+        self.ledger.settle(&update.service);
+        self.apply_service(service, now);
+        self.enqueue(&update.service);
+    }
+
+    /// Notes that a write was refused because the Service has changed; `fresh` is what it is now, if it still is.
+    pub fn conflicted(&mut self, update: &Update, fresh: Option<&Service>, now: Instant) {
+        let Some(tracked) = self.in_flight(update) else { return };
+        tracked.failures += 1;
+        // The first conflict is settled by what was read; were it not, the next would follow at once.
+        let retry_at = now + if tracked.failures > 1 { tracked.delay() } else { Duration::ZERO };
+        if let Some(fresh) = fresh {
+            self.apply_service(fresh, now);
+        }
+        self.queue.hold(&update.service, retry_at);
+    }
+
+    /// Notes that a write failed, and returns after what time it is tried again.
+    pub fn failed(&mut self, update: &Update, now: Instant) -> Duration {
+        let Some(tracked) = self.in_flight(update) else { return Duration::ZERO };
+        tracked.failures += 1;
+        let delay = tracked.delay();
+        self.queue.hold(&update.service, now + delay);
+        delay
+    }
+
+    /// When [`Self::handle_timeout`] has to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.ledger.poll_timeout(), self.queue.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Takes up again what had to wait until now.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let due = self.queue.handle_timeout(now);
+        for key in due.into_iter().chain(self.ledger.handle_timeout(now)) {
+            self.enqueue(&key);
+        }
+    }
+
+    /// All pools and what is to be said of them.
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// How much of a pool is given and left.
+    pub fn usage(&self, pool: &str) -> Usage {
+        self.ledger.usage(pool).unwrap_or_default()
+    }
+
+    /// The Service of a write that is on its way, unless it is gone.
+    fn in_flight(&mut self, update: &Update) -> Option<&mut Tracked> {
+        let tracked = self.services.get_mut(&update.service).filter(|tracked| tracked.uid == update.uid)?;
+        tracked.busy = false;
+        Some(tracked)
+    }
+
+    fn enqueue(&mut self, key: &ServiceKey) {
+        if let Some(tracked) = self.services.get(key) {
+            self.queue.push(tracked.rank(key));
+        }
+    }
+
+    fn enqueue_all(&mut self, which: impl Fn(&ServiceKey) -> bool) {
+        let ours = self.services.iter().filter(|(key, _)| which(key));
+        self.queue.extend(ours.map(|(key, tracked)| tracked.rank(key)));
+    }
+
+    fn forget(&mut self, key: &ServiceKey) {
+        self.services.remove(key);
+        self.queue.remove(key);
+    }
+
+    /// Puts the Services that want more into the queue if an address became free.
+    fn wake(&mut self) {
+        if self.ledger.take_freed() {
+            let waiting = self.waiting.iter().filter_map(|key| Some(self.services.get(key)?.rank(key)));
+            self.queue.extend(waiting);
+        }
+    }
+}

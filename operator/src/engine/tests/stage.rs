@@ -1,0 +1,129 @@
+//! A cluster for the engine: Services that its updates are applied to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ferrolb_crds::pool::IPAddressPool;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Service;
+use serde_json::{Value, json};
+
+use crate::engine::{Engine, Update};
+use crate::key::ServiceKey;
+use crate::request::Request;
+use crate::verdict::Shown;
+
+/// An engine with one pool, and the cluster that it writes to.
+pub(super) struct Stage {
+    pub(super) engine: Engine,
+    pub(super) now: Instant,
+    pub(super) cluster: BTreeMap<String, Service>,
+    version: u64,
+}
+
+impl Stage {
+    #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
+    pub(super) fn new(ranges: &str) -> Self {
+        let now = Instant::now();
+        let mut stage = Self { engine: Engine::new(None, now), now, cluster: BTreeMap::new(), version: 0 };
+        stage.set_pools(&[("p", ranges)]);
+        stage.engine.start();
+        stage
+    }
+
+    pub(super) fn set_pools(&mut self, pools: &[(&str, &str)]) {
+        let pools: Vec<_> =
+            pools.iter().map(|(name, range)| pool(name, &format!("{{addresses: ['{range}']}}"))).collect();
+        self.engine.set_pools(&pools, self.now);
+    }
+
+    /// Creates a Service or replaces its annotations, and tells the engine.
+    pub(super) fn service(&mut self, name: &str, annotations: &str) {
+        let mut service: Service = serde_saphyr::from_str(&format!(
+            "{{metadata: {{name: {name}, namespace: default, annotations: {{{annotations}}}}}, \
+             spec: {{type: LoadBalancer, clusterIPs: [10.96.0.1]}}}}"
+        ))
+        .unwrap();
+        let old = self.cluster.get(name);
+        service.status = old.and_then(|old| old.status.clone());
+        let uid = old.and_then(|old| old.metadata.uid.clone());
+        service.metadata.uid = Some(uid.unwrap_or_else(|| format!("uid-{}", self.version)));
+        let service = self.store(service);
+        self.engine.apply_service(&service, self.now);
+    }
+
+    pub(super) fn store(&mut self, mut service: Service) -> Service {
+        self.version += 1;
+        service.metadata.resource_version = Some(self.version.to_string());
+        self.cluster.insert(service.metadata.name.clone().unwrap(), service.clone());
+        service
+    }
+
+    pub(super) fn delete(&mut self, name: &str) {
+        self.cluster.remove(name);
+        self.engine.delete_service(&ServiceKey::new("default", name));
+    }
+
+    pub(super) fn next(&mut self) -> Option<Update> {
+        self.engine.next_update(Timestamp::UNIX_EPOCH)
+    }
+
+    /// What becomes of a Service by a write.
+    pub(super) fn patched(&mut self, update: &Update) -> Service {
+        let service = &self.cluster[&*update.service.name];
+        assert_eq!(
+            update.patch.body["metadata"]["resourceVersion"].as_str(),
+            service.metadata.resource_version.as_deref()
+        );
+        let mut value = serde_json::to_value(service).unwrap();
+        merge(&mut value, &update.patch.body);
+        self.store(serde_json::from_value(value).unwrap())
+    }
+
+    /// Makes a write, and returns the addresses that the Service has then.
+    pub(super) fn write(&mut self, update: &Update) -> String {
+        let service = self.patched(update);
+        self.engine.applied(update, &service, self.now);
+        Request::parse(&service).held.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Makes all writes.
+    pub(super) fn settle(&mut self) {
+        while let Some(update) = self.next() {
+            self.write(&update);
+        }
+    }
+
+    /// Addresses, reason and pools of a Service.
+    pub(super) fn status(&self, name: &str) -> String {
+        let service = &self.cluster[name];
+        let shown = Shown::of(service);
+        let addresses = Request::parse(service).held.into_iter().map(|address| address.to_string());
+        let reasons = shown.conditions.into_iter().map(|condition| condition.reason);
+        addresses.chain(reasons).chain(shown.allocated_from).collect::<Vec<_>>().join(" ")
+    }
+}
+
+pub(super) fn pool(name: &str, spec: &str) -> Arc<IPAddressPool> {
+    Arc::new(IPAddressPool::new(name, serde_saphyr::from_str(spec).unwrap()))
+}
+
+/// JSON merge patch, RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Some(target) = target.as_object_mut() else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge(target.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
