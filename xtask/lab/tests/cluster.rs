@@ -98,18 +98,32 @@ fn objects_outlive_a_stopped_api_server() -> Result<()> {
 }
 
 #[test]
-fn a_token_that_is_bound_to_a_node_says_so_to_the_api_server() -> Result<()> {
+fn a_speaker_of_a_bare_node_has_a_token_bound_to_it_and_can_be_frozen_and_killed() -> Result<()> {
     let lab = LabBuilder::new().bare_nodes(1).start()?;
-    lab.kubectl(["create", "serviceaccount", "speaker"])?;
-    let path = lab.service_account_kubeconfig("default", "speaker", Some("bare-1"))?;
-    let path = path.to_str().context("not UTF-8")?;
-    let host = lab.host("bare-1")?;
+    lab.kubectl(["create", "namespace", "ferrolb-system"])?;
+    lab.kubectl(["create", "serviceaccount", "ferrolb-speaker", "--namespace=ferrolb-system"])?;
+    let script = "kubectl auth whoami --output=json; echo $NODE_NAME; exec sleep 600";
 
-    let who = host.exec_ok(["kubectl", "--kubeconfig", path, "auth", "whoami", "--output=json"])?;
+    let speaker = lab.start_speaker("bare-1", Path::new("/bin/sh"), &["-c", script])?;
 
-    assert!(who.contains("system:serviceaccount:default:speaker"), "{who}");
-    let who: serde_json::Value = serde_json::from_str(&who)?;
-    assert_eq!(who["status"]["userInfo"]["extra"]["authentication.kubernetes.io/node-name"][0], "bare-1");
+    let log = eventually(|| {
+        let log = speaker.log()?;
+        log.ends_with("bare-1\n").then_some(log).context("not yet")
+    })?;
+    let (who, _) = log.rsplit_once("bare-1").context("no name")?;
+    let who: serde_json::Value = serde_json::from_str(who).with_context(|| log.clone())?;
+    let user = &who["status"]["userInfo"];
+    assert_eq!(user["username"], "system:serviceaccount:ferrolb-system:ferrolb-speaker");
+    assert_eq!(user["extra"]["authentication.kubernetes.io/node-name"][0], "bare-1");
+
+    let status = || std::fs::read_to_string(format!("/proc/{}/status", speaker.id().pid()));
+    speaker.freeze()?;
+    eventually(|| status()?.contains("T (stopped)").then_some(()).context("not frozen"))?;
+    speaker.thaw()?;
+    eventually(|| status()?.contains("S (sleeping)").then_some(()).context("not thawed"))?;
+    speaker.kill()?;
+    assert!(!speaker.is_alive());
+    assert!(lab.host("bare-1")?.exec(["true"])?.status.success(), "the node lives on");
     Ok(())
 }
 
