@@ -1,5 +1,6 @@
 //! Developer commands of FerroLB, as `cargo xtask COMMAND`.
 
+mod bench;
 mod cargo;
 mod check;
 mod codegen;
@@ -29,6 +30,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run all checks and tests
     Test(test::TestArgs),
+    /// Run a benchmark
+    Bench(bench::BenchArgs),
     /// Write the generated files: crds/*.yaml and deploy/install.yaml
     Codegen(codegen::CodegenArgs),
     /// Write the container images of operator and speaker as archives
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Codegen(args) => codegen::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Lab(args) => lab::run(args),

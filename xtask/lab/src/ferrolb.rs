@@ -20,12 +20,16 @@ pub struct Ferrolb<'a> {
 }
 
 impl<'a> Ferrolb<'a> {
+    /// FerroLB on a lab, with the binaries in a folder.
+    pub fn new(lab: &'a Lab, binaries: impl Into<PathBuf>) -> Self {
+        Self { lab, binaries: binaries.into() }
+    }
+
     /// Applies the manifest but for the Deployment and the DaemonSet; nothing runs yet.
-    pub fn install(lab: &'a Lab, manifest: &Path, binaries: &Path) -> Result<Self> {
+    pub fn install(&self, manifest: &Path) -> Result<()> {
         let manifest =
             std::fs::read_to_string(manifest).with_context(|| format!("read {}", manifest.display()))?;
-        lab.kubectl_stdin(["apply", "--filename=-"], &without_workloads(&manifest))?;
-        Ok(Self { lab, binaries: binaries.to_owned() })
+        self.lab.kubectl_stdin(["apply", "--filename=-"], &without_workloads(&manifest)).map(drop)
     }
 
     /// Starts the operator, and a speaker on every bare node.

@@ -3,21 +3,26 @@
 use anyhow::{Context, Result, bail, ensure};
 use ferrolb_lab::Lab;
 
+use crate::Fixture;
 use crate::manifests::{ADDRESSES, ADVERTISEMENTS, Case, POOLS};
 
-pub(crate) fn addresses_are_accepted_or_refused_with_what_to_write(lab: &Lab) -> Result<()> {
+pub(crate) fn addresses_are_accepted_or_refused_with_what_to_write(
+    Fixture { lab, .. }: &Fixture,
+) -> Result<()> {
     check(lab, ADDRESSES)
 }
 
-pub(crate) fn pools_are_accepted_or_refused_with_what_to_write(lab: &Lab) -> Result<()> {
+pub(crate) fn pools_are_accepted_or_refused_with_what_to_write(Fixture { lab, .. }: &Fixture) -> Result<()> {
     check(lab, POOLS)
 }
 
-pub(crate) fn advertisements_are_accepted_or_refused_with_what_to_write(lab: &Lab) -> Result<()> {
+pub(crate) fn advertisements_are_accepted_or_refused_with_what_to_write(
+    Fixture { lab, .. }: &Fixture,
+) -> Result<()> {
     check(lab, ADVERTISEMENTS)
 }
 
-pub(crate) fn kinds_are_refused_outside_their_namespace(lab: &Lab) -> Result<()> {
+pub(crate) fn kinds_are_refused_outside_their_namespace(Fixture { lab, .. }: &Fixture) -> Result<()> {
     for (kind, spec) in [("IPAddressPool", "{addresses: [10.0.0.1]}"), ("L2Advertisement", "{}")] {
         let refusal = create(lab, &manifest(kind, "default", spec)).err().context("it was accepted")?;
         let expected = format!("a {kind} has an effect in namespace ferrolb-system only");
@@ -26,13 +31,13 @@ pub(crate) fn kinds_are_refused_outside_their_namespace(lab: &Lab) -> Result<()>
     Ok(())
 }
 
-pub(crate) fn explain_tells_the_forms_of_an_address(lab: &Lab) -> Result<()> {
+pub(crate) fn explain_tells_the_forms_of_an_address(Fixture { lab, .. }: &Fixture) -> Result<()> {
     let text = lab.kubectl(["explain", "ipaddresspool.spec.addresses"])?;
     ensure!(text.contains("192.168.1.240-192.168.1.250") && text.contains("192.168.1.0/24"), "{text}");
     Ok(())
 }
 
-pub(crate) fn a_speaker_writes_objects_of_its_own_node_only(lab: &Lab) -> Result<()> {
+pub(crate) fn a_speaker_writes_objects_of_its_own_node_only(Fixture { lab, .. }: &Fixture) -> Result<()> {
     let own = lab.service_account_kubeconfig("ferrolb-system", "ferrolb-speaker", Some("bare-1"))?;
     let own = own.to_string_lossy();
     let lease = |node: &str| {

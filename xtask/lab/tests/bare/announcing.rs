@@ -1,0 +1,84 @@
+//! Announcing: who answers on the wire, and for how long.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::Fixture;
+use crate::support::{await_addresses, await_answer, await_field, await_silence, eventually, field, node_of};
+
+pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixture: &Fixture) -> Result<()> {
+    let lab = &fixture.lab;
+    fixture.create_service("answered")?;
+    let mut owners = Vec::new();
+    for address in await_addresses(lab, "answered")? {
+        owners.push(node_of(lab, await_answer(lab, address)?)?);
+    }
+    ensure!(owners.len() == 2 && owners[0] == owners[1], "both addresses have one owner: {owners:?}");
+    // The kernel of the client resolves both too, and its entries name the owner.
+    let client = lab.client()?;
+    let mac = lab.host(&owners[0])?.plan().mac();
+    for address in await_addresses(lab, "answered")? {
+        eventually(|| {
+            // Nobody answers an echo request for a Service: asking for it is what makes the kernel resolve it.
+            client.exec(["ping", "-c1", "-W1", &address.to_string()])?;
+            let entry = client.exec_ok(["ip", "neigh", "show", &address.to_string()])?;
+            ensure!(entry.contains(&mac), "{address}: {entry}");
+            Ok(())
+        })?;
+    }
+    let report =
+        ["servicel2status", "--namespace=ferrolb-system", "--selector=ferrolb.io/service-name=answered"];
+    await_field(
+        lab,
+        &report,
+        "{.items[*].status.node} {.items[*].status.role}",
+        &format!("{} Owner", owners[0]),
+    )?;
+    fixture.delete_service("answered")?;
+    await_field(lab, &report, "{.items}", "[]")
+}
+
+pub(crate) fn a_cut_link_moves_the_address_to_the_other_node(fixture: &Fixture) -> Result<()> {
+    let lab = &fixture.lab;
+    fixture.create_service("moving")?;
+    let addresses = await_addresses(lab, "moving")?;
+    let owner = node_of(lab, await_answer(lab, addresses[0])?)?;
+    lab.host(&owner)?.cut_link()?;
+    for &address in &addresses {
+        let next = node_of(lab, await_answer(lab, address)?)?;
+        ensure!(next != owner, "{address} is answered by {owner}, whose link is cut");
+    }
+    lab.host(&owner)?.restore_link()?;
+    fixture.delete_service("moving")
+}
+
+pub(crate) fn a_speaker_that_is_killed_and_started_announces_again(fixture: &Fixture) -> Result<()> {
+    let lab = &fixture.lab;
+    fixture.create_service("again")?;
+    let addresses = await_addresses(lab, "again")?;
+    let owner = node_of(lab, await_answer(lab, addresses[0])?)?;
+    fixture.ferrolb().speaker(&owner)?.kill()?;
+    fixture.ferrolb().start_speaker(&owner)?;
+    for &address in &addresses {
+        let after = node_of(lab, await_answer(lab, address)?)?;
+        ensure!(after == owner, "{address} moved from {owner} to {after}");
+    }
+    fixture.delete_service("again")
+}
+
+pub(crate) fn a_deleted_service_goes_silent(fixture: &Fixture) -> Result<()> {
+    let lab = &fixture.lab;
+    fixture.create_service("silent")?;
+    let addresses = await_addresses(lab, "silent")?;
+    let owner = node_of(lab, await_answer(lab, addresses[0])?)?;
+    fixture.delete_service("silent")?;
+    for &address in &addresses {
+        await_silence(lab, address)?;
+    }
+    let log = fixture.ferrolb().speaker(&owner)?.log()?;
+    let line = log.lines().rev().find(|line| line.contains("serviceWithdrawn"));
+    ensure!(line.context("the log has no serviceWithdrawn")?.contains("silent"), "{line:?}");
+    let events =
+        field(lab, &["events", "--field-selector=involvedObject.name=silent"], "{.items[*].reason}")?;
+    ensure!(events.contains("Announcing"), "{events}");
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Benchmarks: each a ratio or a distribution from one run, with what is promised beside it.
+
+mod publish;
+mod report;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use ferrolb_lab::end_on_signal;
+
+use crate::cargo::target_dir;
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Print one JSON object instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+    /// File to write all samples to, as JSON
+    #[arg(long, global = true)]
+    samples: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// From `kubectl create` of a Service to the first answer for its address on the wire
+    Publish {
+        /// How many Services to create, one after the other
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
+        services: u8,
+    },
+}
+
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    end_on_signal()?;
+    let report = match args.bench {
+        Bench::Publish { services } => publish::run(services)?,
+    };
+    let samples = match &args.samples {
+        Some(path) => path.clone(),
+        None => target_dir()?.join(format!("bench-{}.json", report.bench)),
+    };
+    report.publish(args.json, &samples)
+}
