@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::host::Host;
 use crate::lab::Lab;
+use crate::parts::{OPERATOR, SPEAKER};
 use crate::plan::{CONTROL_PLANE, Role};
-use crate::service::{Process, Program};
+use crate::service::Process;
 
-const NAMESPACE: &str = "ferrolb-system";
-const OPERATOR: &str = "ferrolb-operator";
-const SPEAKER: &str = "ferrolb-speaker";
+/// Logs are read by people and by tests.
+const LOGS: &str = "--log-format=text";
 
 /// An installation from the manifest, whose two programs run as processes with the accounts of their pods.
 pub struct Ferrolb<'a> {
@@ -41,15 +40,14 @@ impl<'a> Ferrolb<'a> {
 
     /// Starts the operator.
     pub fn start_operator(&self) -> Result<Process> {
-        let kubeconfig = self.lab.service_account_kubeconfig(NAMESPACE, OPERATOR, None)?;
-        self.spawn(&self.lab.host(CONTROL_PLANE)?, OPERATOR, &kubeconfig, &[])
+        self.lab.start_operator(&self.binaries.join(OPERATOR), &[LOGS])
     }
 
-    /// Starts the speaker of a node, with a token that is bound to the Node.
+    /// Starts the speaker of a node.
     pub fn start_speaker(&self, node: &str) -> Result<Process> {
-        let kubeconfig = self.lab.service_account_kubeconfig(NAMESPACE, SPEAKER, Some(node))?;
+        // A pod has a volume there.
         std::fs::create_dir_all(self.lab.host(node)?.outside("/run/ferrolb"))?;
-        self.spawn(&self.lab.host(node)?, SPEAKER, &kubeconfig, &["--node-name", node])
+        self.lab.start_speaker(node, &self.binaries.join(SPEAKER), &[LOGS])
     }
 
     /// The operator's process.
@@ -60,20 +58,6 @@ impl<'a> Ferrolb<'a> {
     /// The process of a node's speaker.
     pub fn speaker(&self, node: &str) -> Result<Process> {
         self.lab.host(node)?.process(SPEAKER)
-    }
-
-    fn spawn(&self, host: &Host, name: &str, kubeconfig: &Path, arguments: &[&str]) -> Result<Process> {
-        let binary = self.binaries.join(name);
-        let mut command = vec![
-            binary.display().to_string(),
-            format!("--kubeconfig={}", kubeconfig.display()),
-            "--log-format=text".to_owned(),
-        ];
-        command.extend(arguments.iter().map(|&word| word.to_owned()));
-        let program = Program::new(command);
-        // A kubeconfig that is bound to no node lies among the machine's files.
-        let program = if host.plan().is_node() { program } else { program.with_machine_files() };
-        host.spawn(name, &program)
     }
 }
 

@@ -11,8 +11,10 @@ use crate::plan::CONTROL_PLANE;
 use crate::service::{Process, Program};
 
 const NAMESPACE: &str = "ferrolb-system";
-const OPERATOR: &str = "ferrolb-operator";
-const SPEAKER: &str = "ferrolb-speaker";
+/// The operator's binary, process and ServiceAccount.
+pub(crate) const OPERATOR: &str = "ferrolb-operator";
+/// The speaker's binary, process and ServiceAccount.
+pub(crate) const SPEAKER: &str = "ferrolb-speaker";
 
 impl Lab {
     /// Starts `binary` as the speaker of a node, with a token bound to that Node.
