@@ -18,7 +18,7 @@ use crate::process_id::ProcessId;
 use crate::programs::DEFAULT_KUBERNETES;
 use crate::progress::{Progress, Silent, step};
 use crate::store::{State, Store};
-use crate::{clock, image, lab, packages, programs};
+use crate::{clock, host, image, lab, packages, programs};
 
 /// How long nodes may take to become Ready; building and installing do not count.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -109,6 +109,7 @@ impl LabBuilder {
         packages::ensure(progress)?;
         let version = programs::kubernetes_version(&self.kubernetes)?;
         let programs = programs::ensure(version, progress)?;
+        host::ensure_visible(&programs)?;
         image::pause(&programs)?;
         let name = self.name.clone().map_or_else(random_name, Ok)?;
         let store = Store::of(&name)?;

@@ -22,6 +22,7 @@ pub(crate) fn create(id: &str, host: &str) -> Result<()> {
         let mut dir = hierarchy;
         for part in [PARENT, id, host] {
             let parent = dir.clone();
+            pass_on_controllers(&parent);
             dir.push(part);
             if let Err(error) = fs::create_dir(&dir)
                 && error.kind() != std::io::ErrorKind::AlreadyExists
@@ -38,6 +39,15 @@ pub(crate) fn create(id: &str, host: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// In version 2 a group has the controllers that its parent passes on; kubelets miss those that are not.
+fn pass_on_controllers(parent: &Path) {
+    let available = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+    for controller in available.split_whitespace() {
+        // One that can't be had is for the kubelet to judge.
+        let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
 }
 
 /// Removes the groups of a whole lab; its processes may still be on their way out.

@@ -23,6 +23,17 @@ use crate::store::{HostState, State};
 /// Folders that each host has for itself; what a program keeps there stays apart from other hosts' and the machine's.
 const PRIVATE: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
+/// Refuses what hosts would not see, because they have folders of their own in its place.
+pub(crate) fn ensure_visible(path: &Path) -> Result<()> {
+    let hidden = PRIVATE.iter().find(|folder| path.starts_with(folder));
+    hidden.map_or(Ok(()), |folder| {
+        bail!(
+            "{} is below {folder}, which each host has for itself: set FERROLB_CACHE to another folder",
+            path.display()
+        )
+    })
+}
+
 /// Kernel settings that a kubelet insists on and would change for the whole machine. Inside a host they
 /// read as it wants them, and nothing is changed.
 const KUBELET_SETTINGS: [(&str, &str); 5] = [
@@ -285,4 +296,17 @@ pub(crate) fn bury_in_time(mut child: Child) -> Result<()> {
     // Its status is of no use: what ends early is seen by its absence, and told by its log.
     thread.spawn(move || child.wait()).context("start a thread")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_hosts_would_not_see_are_refused() {
+        let error = ensure_visible(Path::new("/var/lib/cache/kubernetes")).unwrap_err().to_string();
+        assert!(error.contains("FERROLB_CACHE"), "{error}");
+        ensure_visible(Path::new("/var/library/kubernetes")).expect("only whole names count");
+        ensure_visible(Path::new("/root/.cache/ferrolb")).unwrap();
+    }
 }
