@@ -1,11 +1,32 @@
 //! The speaker: answers ARP and NDP for the addresses that its node announces.
 //!
-//! Pure modules decide and never touch the network, the API or the clock: [`wire`] (frames), [`link`] (links as
-//! values). [`net`] is what the kernel knows and does.
+//! ```text
+//!   API server                                                        segment
+//!       │                                                                │
+//!   kube::watch ─► kube::index ─► plan ──wishes──► driver ◄──► ownership │
+//!       │              ▲                             │  ▲               │
+//!   lease::renew   lease::liveness                   │  └─ net, wire ◄──┘
+//!       │                                            │
+//!   kube::status ◄── report ◄───────── events ───────┘
+//! ```
+//!
+//! Pure modules decide, and import no client, no socket and no clock: [`ownership`], [`plan`], [`report`], [`wire`],
+//! [`link`], and of [`lease`] all but the renewal. The left half runs on one thread ([`control`]), the right half on
+//! another ([`driver`]), so that no work for the API delays an answer.
 
+pub mod args;
+pub mod config;
+pub mod control;
+pub mod driver;
 pub mod jitter;
+pub mod kube;
+pub mod label;
 pub mod lease;
 pub mod link;
+pub mod metrics;
 pub mod net;
 pub mod ownership;
+pub mod plan;
+pub mod report;
+pub mod run;
 pub mod wire;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use ferrolb_crds::names;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::label;
 use crate::link::Links;
 
 /// Annotation with the node's links that are up and may announce, as JSON.
@@ -58,29 +58,39 @@ pub fn links(links: &Links) -> Vec<LeaseLink> {
     .collect()
 }
 
+/// Whose Lease it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// The UID of the node's object.
+    pub uid: &'a str,
+    /// The namespace that the Lease is in.
+    pub namespace: &'a str,
+}
+
 /// A Lease as its speaker writes it. The Node owns it, so that it goes away with the Node.
 pub fn write(
-    node: &Node,
-    namespace: &str,
+    holder: Holder<'_>,
     links: &[LeaseLink],
     duration: Duration,
     acquired: Timestamp,
     now: Timestamp,
 ) -> Lease {
-    let name = node.metadata.name.clone().unwrap_or_default();
+    let name = holder.node.to_owned();
     let owner = OwnerReference {
         api_version: "v1".to_owned(),
         kind: "Node".to_owned(),
         name: name.clone(),
-        uid: node.metadata.uid.clone().unwrap_or_default(),
+        uid: holder.uid.to_owned(),
         ..Default::default()
     };
     let links = serde_json::json!(links).to_string();
     Lease {
         metadata: ObjectMeta {
             name: Some(format!("{}{name}", names::LEASE_PREFIX)),
-            namespace: Some(namespace.to_owned()),
-            labels: Some([(names::LEASE_LABEL.to_owned(), "true".to_owned())].into()),
+            namespace: Some(holder.namespace.to_owned()),
+            labels: Some([(names::LEASE_LABEL.to_owned(), label::value(&name))].into()),
             annotations: Some([(LINKS_ANNOTATION.to_owned(), links)].into()),
             owner_references: Some(vec![owner]),
             ..Default::default()
@@ -185,11 +195,9 @@ mod tests {
     }
 
     fn written(links: &[LeaseLink]) -> Lease {
-        let metadata =
-            ObjectMeta { name: Some("node-1".into()), uid: Some("uid-1".into()), ..Default::default() };
-        let node = Node { metadata, ..Default::default() };
+        let holder = Holder { node: "node-1", uid: "uid-1", namespace: "ferrolb-system" };
         let duration = period(3) * PERIODS;
-        write(&node, "ferrolb-system", links, duration, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
+        write(holder, links, duration, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
     }
 
     fn two_links() -> Links {

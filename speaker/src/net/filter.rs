@@ -16,6 +16,14 @@ impl Protocol {
     /// Both families.
     pub const ALL: [Protocol; 2] = [Protocol::Arp, Protocol::Ndp];
 
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Arp => "arp",
+            Protocol::Ndp => "ndp",
+        }
+    }
+
     /// The EtherType in host byte order.
     pub(super) fn ethertype(self) -> u16 {
         match self {

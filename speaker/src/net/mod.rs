@@ -5,10 +5,12 @@ mod filter;
 mod groups;
 mod links;
 mod socket;
+mod sockets;
 mod table;
 
 pub use filter::Protocol;
 pub use groups::Groups;
 pub use links::{LinkError, LinkWatch};
 pub use socket::FrameSocket;
+pub use sockets::{Opened, Port, Sockets};
 pub use table::Table;

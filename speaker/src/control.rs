@@ -1,0 +1,202 @@
+//! The loop between the API and the wire: watches come in, wishes for the machine and reports go out.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ferrolb_placement::Speaker;
+use ferrolb_runtime::readiness::Gate;
+use ferrolb_runtime::tasks::Shutdown;
+use futures::{Stream, StreamExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+use tracing::{info, warn};
+
+use crate::driver::{Notice, SourceEnded};
+use crate::kube::index::Index;
+use crate::kube::status::{Reported, Reports};
+use crate::kube::watch::Change;
+use crate::lease::renew::Surroundings;
+use crate::link::Links;
+use crate::metrics::Metrics;
+use crate::ownership::{Desired, ServiceName};
+use crate::report::{Owned, ServiceReport};
+
+/// Changes often come several at a time: a plan is made when none came for this long, counted from the first.
+const SETTLE: Duration = Duration::from_millis(5);
+
+/// What the control loop is connected to.
+pub struct Wiring {
+    /// The links, once they are known.
+    pub links: watch::Receiver<Option<Links>>,
+    /// Whether the node's own Lease is held.
+    pub held: watch::Receiver<bool>,
+    /// What the driver tells.
+    pub notices: mpsc::UnboundedReceiver<Notice>,
+    /// Takes what the node is to announce.
+    pub desired: watch::Sender<Option<Arc<Desired>>>,
+    /// Takes what renewals depend on.
+    pub surroundings: watch::Sender<Surroundings>,
+    /// Takes what the node does for Services.
+    pub reports: watch::Sender<Reports>,
+    /// Opened once everything was listed.
+    pub gate: Gate,
+    /// Shows what is owned.
+    pub metrics: Metrics,
+}
+
+/// Keeps the index, plans, and reports.
+pub struct Control {
+    node: String,
+    index: Index,
+    owned: Owned,
+    wiring: Wiring,
+    /// When the next plan is due.
+    plan_due: Option<Instant>,
+    loaded: bool,
+}
+
+impl Control {
+    /// A loop for this node that knows nothing yet.
+    pub fn new(node: &str, index: Index, wiring: Wiring) -> Self {
+        let owned = Owned::default();
+        Self { node: node.to_owned(), index, owned, wiring, plan_due: None, loaded: false }
+    }
+
+    /// Runs until shutdown.
+    ///
+    /// # Errors
+    /// When a part that it depends on ended.
+    pub async fn run(
+        mut self,
+        mut changes: impl Stream<Item = Box<Change>> + Unpin,
+        shutdown: Shutdown,
+    ) -> Result<(), SourceEnded> {
+        let mut stop = pin!(shutdown.requested());
+        loop {
+            let due = [self.plan_due, self.index.poll_timeout()].into_iter().flatten().min();
+            let timeout = async {
+                match due {
+                    Some(due) => sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                change = changes.next() => {
+                    let change = change.ok_or(SourceEnded("the watches"))?;
+                    let now = now();
+                    let differs = self.index.apply(&change, now);
+                    self.after(differs, now);
+                }
+                changed = self.wiring.links.changed() => {
+                    changed.map_err(|_| SourceEnded("the watch of links"))?;
+                    self.after(true, now());
+                }
+                changed = self.wiring.held.changed() => {
+                    changed.map_err(|_| SourceEnded("the renewal of the Lease"))?;
+                    self.after(true, now());
+                }
+                notice = self.wiring.notices.recv() => {
+                    self.take_notices(notice.ok_or(SourceEnded("the driver"))?);
+                }
+                () = timeout => {
+                    let now = now();
+                    let differs = self.index.handle_timeout(now);
+                    self.after(differs, now);
+                    if self.plan_due.is_some_and(|due| due <= now) {
+                        self.plan_due = None;
+                        self.plan();
+                    }
+                }
+            }
+        }
+    }
+
+    fn after(&mut self, differs: bool, now: Instant) {
+        self.tell_surroundings();
+        if !self.loaded && self.index.is_loaded() {
+            self.loaded = true;
+            self.wiring.gate.set(true);
+            info!(event = "configLoaded", speakers = self.index.speakers(), "everything was listed");
+            if self.index.own_uid().is_none() {
+                warn!(
+                    event = "nodeMissing",
+                    node = self.node,
+                    "there is no such Node: check --node-name (NODE_NAME)"
+                );
+            }
+        }
+        if differs {
+            self.plan_due.get_or_insert(now + SETTLE);
+        }
+    }
+
+    fn tell_surroundings(&self) {
+        let node_uid = self.index.own_uid().map(str::to_owned);
+        let surroundings = Surroundings { node_uid, speakers: self.index.speakers() };
+        self.wiring.surroundings.send_if_modified(|known| {
+            let differs = *known != surroundings;
+            *known = surroundings;
+            differs
+        });
+    }
+
+    /// Plans once everything is known that a plan depends on, and the node takes part: a plan made earlier would
+    /// withdraw what the last process of this node announced.
+    fn plan(&mut self) {
+        let Some(interfaces) = self.interfaces() else { return };
+        if !self.loaded || !*self.wiring.held.borrow() {
+            return;
+        }
+        let desired = self.index.plan(Speaker::Live { interfaces });
+        self.wiring.desired.send_if_modified(|known| {
+            let differs = known.as_deref() != Some(&desired);
+            if differs {
+                *known = Some(Arc::new(desired));
+            }
+            differs
+        });
+    }
+
+    /// The names of the links that are up, once the links are known.
+    fn interfaces(&self) -> Option<Vec<String>> {
+        let links = self.wiring.links.borrow();
+        let up = links.as_ref()?.values().filter(|link| link.up);
+        Some(up.map(|link| link.name.clone()).collect())
+    }
+
+    fn take_notices(&mut self, first: Notice) {
+        let mut next = Some(first);
+        while let Some(notice) = next {
+            match notice {
+                Notice::Event(event, at) => self.owned.apply(&event, at),
+                Notice::Settled => {}
+            }
+            next = self.wiring.notices.try_recv().ok();
+        }
+        let Some(desired) = self.wiring.desired.borrow().clone() else { return };
+        let reports = self.owned.reports(&desired);
+        self.wiring.metrics.set_owned(&self.node, &reports);
+        self.report(reports);
+    }
+
+    fn report(&self, reports: BTreeMap<ServiceName, ServiceReport>) {
+        let reported = reports.into_iter().map(|(service, report)| {
+            let uid = self.index.service_uid(&service).map(str::to_owned);
+            (service, Reported { report, uid })
+        });
+        let reports = Some(reported.collect());
+        self.wiring.reports.send_if_modified(|known| {
+            let differs = *known != reports;
+            *known = reports;
+            differs
+        });
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,292 @@
+//! The loop around the [`Machine`]: sockets, groups and the clock.
+//!
+//! It runs on a thread of its own, so that no work for the API delays an answer: a frame is answered from memory,
+//! whatever the API server does.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use ferrolb_runtime::readiness::Gate;
+use ferrolb_runtime::tasks::Shutdown;
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tracing::{debug, info, trace, warn};
+
+use crate::link::Links;
+use crate::metrics::{Metrics, PortMetrics};
+use crate::net::{Groups, Opened, Port, Protocol, Sockets};
+use crate::ownership::{Desired, Event, Machine, Transmit, TransmitKind};
+use crate::wire::Frame;
+
+/// Longer frames are cut off, and then refused: no question that we answer comes near.
+const BUFFER_LEN: usize = 2048;
+/// Frames taken from the sockets before the rest of the loop has its turn.
+const BATCH: usize = 64;
+/// How often kernel drops are read and missing sockets are tried again.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the driver tells the control loop.
+#[derive(Debug)]
+pub enum Notice {
+    /// The machine changed state, at this time.
+    Event(Event, Timestamp),
+    /// The machine has taken up the wishes that were set last.
+    Settled,
+}
+
+/// What the driver is connected to.
+pub struct Wiring {
+    /// The links, once they are known.
+    pub links: watch::Receiver<Option<Links>>,
+    /// What to announce, once it is known.
+    pub desired: watch::Receiver<Option<Arc<Desired>>>,
+    /// Takes notices.
+    pub notices: mpsc::UnboundedSender<Notice>,
+    /// Opened once every socket is.
+    pub gate: Gate,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Carries out what the machine decides.
+pub struct Driver {
+    machine: Machine,
+    sockets: Sockets<PortMetrics>,
+    groups: Groups,
+    links: Links,
+    wiring: Wiring,
+}
+
+/// A part that a loop depends on is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} ended")]
+pub struct SourceEnded(pub(crate) &'static str);
+
+impl Driver {
+    /// A driver that knows nothing yet. `seed` makes its timing differ from other nodes'.
+    pub fn new(seed: u64, wiring: Wiring) -> Self {
+        Self {
+            machine: Machine::new(seed),
+            sockets: Sockets::default(),
+            groups: Groups::default(),
+            links: Links::new(),
+            wiring,
+        }
+    }
+
+    /// Answers and announces until shutdown.
+    ///
+    /// # Errors
+    /// When there is nobody to tell it about links or wishes any more.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), SourceEnded> {
+        let mut stop = pin!(shutdown.requested());
+        let mut upkeep = interval(UPKEEP);
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut buffer = [0; BUFFER_LEN];
+        loop {
+            let due = self.machine.poll_timeout();
+            let timeout = async {
+                match due {
+                    Some(due) => sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                (port, received) = poll_fn(|cx| self.sockets.poll_receive(cx, &mut buffer)) => {
+                    self.received(port, received, &buffer);
+                    self.drain(&mut buffer).await;
+                }
+                () = timeout => self.machine.handle_timeout(now()),
+                changed = self.wiring.links.changed() => {
+                    changed.map_err(|_| SourceEnded("the watch of links"))?;
+                    self.take_links();
+                }
+                changed = self.wiring.desired.changed() => {
+                    changed.map_err(|_| SourceEnded("the control loop"))?;
+                    self.take_desired();
+                }
+                _ = upkeep.tick() => self.maintain(),
+            }
+            self.carry_out();
+        }
+    }
+
+    /// Takes what else is there already, up to a batch, and answers each frame at once.
+    async fn drain(&mut self, buffer: &mut [u8]) {
+        for _ in 1..BATCH {
+            self.carry_out();
+            let next = poll_fn(|cx| {
+                let received = self.sockets.poll_receive(cx, buffer);
+                Poll::Ready(match received {
+                    Poll::Ready(received) => Some(received),
+                    Poll::Pending => None,
+                })
+            });
+            let Some((port, received)) = next.await else { return };
+            self.received(port, received, buffer);
+        }
+    }
+
+    fn received(&mut self, (link, protocol): Port, received: io::Result<usize>, buffer: &[u8]) {
+        let bytes = match received {
+            Ok(length) => &buffer[..length.min(buffer.len())],
+            Err(error) => {
+                // The link went down or away; that is told by netlink too.
+                debug!(%link, protocol = protocol.name(), %error, "can't receive");
+                return;
+            }
+        };
+        match Frame::parse(bytes) {
+            Ok(frame) => {
+                let asked = self.machine.handle_frame(link, &frame);
+                trace!(%link, ?frame, asked, "received");
+                if asked && let Some(metrics) = self.sockets.value((link, protocol)) {
+                    metrics.questions.inc();
+                }
+            }
+            Err(error) => {
+                trace!(%link, %error, ?bytes, "malformed");
+                self.wiring.metrics.count_malformed(error.reason());
+            }
+        }
+    }
+
+    fn take_links(&mut self) {
+        let Some(links) = self.wiring.links.borrow_and_update().clone() else { return };
+        self.links.clone_from(&links);
+        self.open_sockets();
+        self.machine.set_links(links, now());
+    }
+
+    fn take_desired(&mut self) {
+        let Some(desired) = self.wiring.desired.borrow_and_update().clone() else { return };
+        debug!(addresses = desired.len(), "new wishes");
+        self.machine.set_desired(desired, now());
+        self.carry_out();
+        // An error means that the process is about to end.
+        _ = self.wiring.notices.send(Notice::Settled);
+    }
+
+    fn open_sockets(&mut self) {
+        let name = |port: Port| self.links.get(&port.0).map_or("", |link| link.name.as_str());
+        let metrics = &self.wiring.metrics;
+        let opened = self.sockets.sync(&self.links, |port| metrics.port(name(port), port.1));
+        let mut complete = true;
+        for (port, result) in opened {
+            let (interface, protocol) = (name(port), port.1);
+            match (result, protocol) {
+                (Opened::Yes, Protocol::Arp) => {
+                    info!(event = "createARPResponder", interface, "answering ARP")
+                }
+                (Opened::Yes, Protocol::Ndp) => {
+                    info!(event = "createNDPResponder", interface, "answering NDP")
+                }
+                (Opened::No(error), _) => {
+                    complete = false;
+                    let protocol = protocol.name();
+                    warn!(event = "socketFailed", interface, protocol, %error, "can't open a packet socket (it needs the capability NET_RAW); retrying");
+                }
+            }
+        }
+        self.wiring.gate.set(complete);
+    }
+
+    fn maintain(&mut self) {
+        for (port, socket, metrics) in self.sockets.iter_mut() {
+            match socket.drops() {
+                Ok(drops) => {
+                    metrics.kernel_drops.inc_by(drops.saturating_sub(metrics.kernel_drops.get()));
+                }
+                Err(error) => debug!(link = %port.0, %error, "can't read the kernel's drops"),
+            }
+        }
+        if !self.links.is_empty() {
+            self.open_sockets();
+        }
+    }
+
+    /// Does what the machine wants done: groups are joined before frames are sent.
+    fn carry_out(&mut self) {
+        while let Some(event) = self.machine.poll_event() {
+            self.join_or_leave(&event);
+            log(&event);
+            _ = self.wiring.notices.send(Notice::Event(event, wall_clock()));
+        }
+        while let Some(transmit) = self.machine.poll_transmit() {
+            self.send(&transmit);
+        }
+    }
+
+    fn join_or_leave(&mut self, event: &Event) {
+        match *event {
+            Event::Announcing { address: IpAddr::V6(address), link, ref interface, .. } => {
+                if let Err(error) = self.groups.join(link, address) {
+                    warn!(event = "groupNotJoined", %address, interface, %error, "can't join the address's solicited-node group: switches may not deliver questions for it");
+                }
+            }
+            Event::Withdrawn { address: IpAddr::V6(address), link, .. } => self.groups.leave(link, address),
+            Event::Announcing { .. } | Event::Withdrawn { .. } => {}
+        }
+    }
+
+    fn send(&self, transmit: &Transmit) {
+        let Some((socket, metrics)) = self.sockets.get(transmit.link, &transmit.frame.packet) else { return };
+        match socket.send(&transmit.frame.emit()) {
+            Ok(()) => {
+                trace!(link = %transmit.link, frame = ?transmit.frame, "sent");
+                match transmit.kind {
+                    TransmitKind::Answer => metrics.answers.inc(),
+                    TransmitKind::Announcement => metrics.announcements.inc(),
+                };
+            }
+            // Nothing to mend here: a question is asked again, an announcement repeated, a link told by netlink.
+            Err(error) => {
+                debug!(link = %transmit.link, %error, "can't send");
+                metrics.send_errors.inc();
+            }
+        }
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Announcing { address, interface, mac, services, cause, .. } => info!(
+            event = "serviceAnnounced",
+            ips = %address,
+            interface,
+            %mac,
+            service = join(services),
+            reason = cause.reason(),
+            "announcing"
+        ),
+        Event::Withdrawn { address, interface, services, cause, .. } => info!(
+            event = "serviceWithdrawn",
+            ips = %address,
+            interface,
+            service = join(services),
+            reason = cause.reason(),
+            "withdrawn: {cause}"
+        ),
+    }
+}
+
+fn join(services: &[crate::ownership::ServiceName]) -> String {
+    services.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
+fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}

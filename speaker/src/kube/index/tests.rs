@@ -1,0 +1,236 @@
+//! The index, driven by the events that a watch gives.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ownership::Standing;
+
+#[test]
+fn nothing_is_loaded_before_every_kind_was_listed() {
+    let mut index = index(None);
+    let now = now();
+    let lists = [
+        Change::Service(Event::InitDone),
+        Change::EndpointSlice(Event::InitDone),
+        Change::Node(Event::InitDone),
+        Change::Pool(Event::InitDone),
+        Change::Advertisement(Event::InitDone),
+        Change::Lease(Event::InitDone),
+    ];
+    for list in lists {
+        assert!(!index.is_loaded());
+        assert!(index.apply(&list, now), "the first list changes the plan");
+    }
+    assert!(index.is_loaded());
+}
+
+#[test]
+fn the_only_node_with_a_lease_announces_the_address() {
+    let cluster = loaded();
+    assert_eq!(standing(&cluster), Some(Standing::First));
+    assert_eq!(cluster.own_uid(), Some("uid-node-1"));
+    assert_eq!(cluster.service_uid(&web()), Some("uid-web"));
+    assert_eq!(cluster.speakers(), 1);
+}
+
+#[test]
+fn without_an_own_lease_nothing_is_announced() {
+    let desired = loaded().plan(Speaker::Absent);
+    assert!(matches!(desired[&vip()].standing, Standing::Excluded { .. }));
+}
+
+#[test]
+fn services_of_another_class_or_type_are_not_ours() {
+    for (class, spec, ours) in [
+        (None, json!({ "type": "LoadBalancer" }), true),
+        (None, json!({ "type": "LoadBalancer", "loadBalancerClass": "other/lb" }), false),
+        (Some("ferrolb.io/lb"), json!({ "type": "LoadBalancer" }), false),
+        (
+            Some("ferrolb.io/lb"),
+            json!({ "type": "LoadBalancer", "loadBalancerClass": "ferrolb.io/lb" }),
+            true,
+        ),
+        (None, json!({ "type": "ClusterIP" }), false),
+    ] {
+        let mut index = index(class);
+        let now = now();
+        base(&mut index, now);
+        index.apply(&Change::Service(Event::Apply(service(spec.clone()))), now);
+        assert_eq!(standing(&index).is_some(), ours, "{class:?} {spec}");
+    }
+}
+
+#[test]
+fn a_service_that_loses_its_address_or_is_deleted_is_withdrawn() {
+    let mut cluster = loaded();
+    let mut bare = service(json!({ "type": "LoadBalancer" }));
+    assert!(!cluster.apply(&Change::Service(Event::Apply(bare.clone())), now()), "nothing changed");
+    bare.status = None;
+    assert!(cluster.apply(&Change::Service(Event::Apply(bare)), now()));
+    assert_eq!(standing(&cluster), None);
+
+    let mut cluster = loaded();
+    let gone = service(json!({ "type": "LoadBalancer" }));
+    assert!(cluster.apply(&Change::Service(Event::Delete(gone)), now()));
+    assert_eq!(standing(&cluster), None);
+}
+
+#[test]
+fn local_traffic_follows_the_endpoints_of_all_slices() {
+    let mut cluster = loaded();
+    let local = json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local" });
+    cluster.apply(&Change::Service(Event::Apply(service(local))), now());
+    assert!(matches!(standing(&cluster), Some(Standing::Excluded { .. })), "no endpoint");
+    cluster.apply(&Change::EndpointSlice(Event::Apply(slice("web-1", "node-2"))), now());
+    assert!(matches!(standing(&cluster), Some(Standing::Excluded { .. })), "an endpoint elsewhere");
+    assert!(cluster.apply(&Change::EndpointSlice(Event::Apply(slice("web-2", "node-1"))), now()));
+    assert_eq!(standing(&cluster), Some(Standing::First));
+    cluster.apply(&Change::EndpointSlice(Event::Delete(slice("web-2", "node-1"))), now());
+    assert!(matches!(standing(&cluster), Some(Standing::Excluded { .. })), "the endpoint is gone");
+}
+
+#[test]
+fn the_exclusion_label_counts_unless_it_is_ignored() {
+    for (ignore, expected) in [(false, false), (true, true)] {
+        let mut index = Index::new(Scope { ignore_exclude_label: ignore, ..scope(None) });
+        let now = now();
+        base(&mut index, now);
+        index.apply(&Change::Service(Event::Apply(service(json!({ "type": "LoadBalancer" })))), now);
+        let labels = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
+        index.apply(&Change::Node(Event::Apply(node("node-1", labels))), now);
+        assert_eq!(standing(&index) == Some(Standing::First), expected, "ignored: {ignore}");
+    }
+}
+
+#[test]
+fn a_renewal_changes_nothing_and_a_lost_peer_does() {
+    let mut cluster = loaded();
+    let start = now();
+    cluster.apply(&Change::Node(Event::Apply(node("node-2", json!({})))), start);
+    assert!(cluster.apply(&Change::Lease(Event::Apply(lease("node-2", 0))), start), "a new peer");
+    assert_eq!(cluster.speakers(), 2);
+    let mut expired = false;
+    for second in (6..60).step_by(6) {
+        let now = start + Duration::from_secs(second);
+        let renewal = Change::Lease(Event::Apply(lease("node-1", second)));
+        expired |= cluster.apply(&renewal, now);
+    }
+    assert!(expired);
+    assert_eq!(standing(&cluster), Some(Standing::First));
+}
+
+#[test]
+fn a_list_without_a_lease_ends_it() {
+    let mut cluster = loaded();
+    let now = now();
+    cluster.apply(&Change::Node(Event::Apply(node("node-2", json!({})))), now);
+    cluster.apply(&Change::Lease(Event::Apply(lease("node-2", 0))), now);
+    assert!(!cluster.apply(&Change::Lease(Event::Init), now));
+    assert!(!cluster.apply(&Change::Lease(Event::InitApply(lease("node-1", 0))), now));
+    assert!(cluster.apply(&Change::Lease(Event::InitDone), now), "node-2 is gone");
+    assert_eq!(cluster.speakers(), 1);
+}
+
+/// A cluster of one node whose Service has an address.
+fn loaded() -> Index {
+    let mut index = index(None);
+    base(&mut index, now());
+    index.apply(&Change::Service(Event::Apply(service(json!({ "type": "LoadBalancer" })))), now());
+    index
+}
+
+fn base(index: &mut Index, now: Instant) {
+    index.apply(&Change::Service(Event::InitDone), now);
+    index.apply(&Change::EndpointSlice(Event::InitDone), now);
+    index.apply(&Change::Node(Event::InitApply(node("node-1", json!({})))), now);
+    index.apply(&Change::Node(Event::InitDone), now);
+    index.apply(&Change::Pool(Event::InitApply(pool())), now);
+    index.apply(&Change::Pool(Event::InitDone), now);
+    index.apply(&Change::Advertisement(Event::InitApply(advertisement())), now);
+    index.apply(&Change::Advertisement(Event::InitDone), now);
+    index.apply(&Change::Lease(Event::InitApply(lease("node-1", 0))), now);
+    index.apply(&Change::Lease(Event::InitDone), now);
+}
+
+fn index(class: Option<&str>) -> Index {
+    Index::new(scope(class))
+}
+
+fn scope(class: Option<&str>) -> Scope {
+    Scope { node: "node-1".into(), class: class.map(str::to_owned), ignore_exclude_label: false }
+}
+
+fn standing(index: &Index) -> Option<Standing> {
+    let mut desired = index.plan(Speaker::Live { interfaces: vec!["eth0".into()] });
+    desired.remove(&vip()).map(|wanted| wanted.standing)
+}
+
+fn vip() -> IpAddr {
+    IpAddr::from([192, 168, 1, 240])
+}
+
+fn web() -> ServiceName {
+    ServiceName { namespace: "default".into(), name: "web".into() }
+}
+
+fn service(spec: Value) -> Service {
+    object(json!({
+        "metadata": { "name": "web", "namespace": "default", "uid": "uid-web" },
+        "spec": spec,
+        "status": { "loadBalancer": { "ingress": [{ "ip": "192.168.1.240" }] } }
+    }))
+}
+
+fn slice(name: &str, node: &str) -> EndpointSlice {
+    object(json!({
+        "metadata": {
+            "name": name, "namespace": "default", "labels": { "kubernetes.io/service-name": "web" }
+        },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.1.1.1"], "nodeName": node }]
+    }))
+}
+
+fn node(name: &str, labels: Value) -> Node {
+    object(json!({
+        "metadata": { "name": name, "uid": format!("uid-{name}"), "labels": labels },
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }] }
+    }))
+}
+
+fn pool() -> IPAddressPool {
+    object(json!({
+        "apiVersion": "ferrolb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": { "name": "pool" }, "spec": { "addresses": ["192.168.1.240-192.168.1.250"] }
+    }))
+}
+
+fn advertisement() -> L2Advertisement {
+    object(json!({
+        "apiVersion": "ferrolb.io/v1beta1", "kind": "L2Advertisement",
+        "metadata": { "name": "all" }, "spec": {}
+    }))
+}
+
+fn lease(node: &str, second: u64) -> Lease {
+    object(json!({
+        "metadata": { "name": format!("ferrolb-speaker-{node}") },
+        "spec": {
+            "holderIdentity": node, "leaseDurationSeconds": 18,
+            "renewTime": format!("2026-01-01T00:00:{second:02}.000000Z")
+        }
+    }))
+}
+
+fn object<K: DeserializeOwned>(value: Value) -> K {
+    serde_json::from_value(value).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "only differences from this instant matter")]
+fn now() -> Instant {
+    Instant::now()
+}

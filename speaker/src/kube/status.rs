@@ -1,0 +1,234 @@
+//! Writes what this node does for Services: a `ServiceL2Status` for each, and an Event when it begins.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use ferrolb_crds::names;
+use ferrolb_crds::service_l2_status::{
+    InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
+};
+use ferrolb_runtime::tasks::Shutdown;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Client;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use crate::label;
+use crate::ownership::ServiceName;
+use crate::report::ServiceReport;
+
+/// Between a failed write and the next, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// What the node does for Services; `None` while it has not decided yet after its start.
+pub type Reports = Option<BTreeMap<ServiceName, Reported>>;
+
+/// A report, and the UID of its Service for the Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// The report.
+    pub report: ServiceReport,
+    /// The Service's UID.
+    pub uid: Option<String>,
+}
+
+/// Keeps the node's `ServiceL2Status` objects as its reports are.
+pub struct StatusWriter {
+    api: Api<ServiceL2Status>,
+    recorder: Recorder,
+    node: String,
+    namespace: String,
+    /// What the API server has, as far as we know.
+    written: BTreeMap<ServiceName, ServiceL2StatusStatus>,
+}
+
+impl StatusWriter {
+    /// A writer for the objects of a node.
+    pub fn new(client: Client, node: &str, namespace: &str) -> Self {
+        let reporter =
+            Reporter { controller: names::SPEAKER_MANAGER.to_owned(), instance: Some(node.to_owned()) };
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            recorder: Recorder::new(client, reporter),
+            node: node.to_owned(),
+            namespace: namespace.to_owned(),
+            written: BTreeMap::new(),
+        }
+    }
+
+    /// Writes until shutdown. What an earlier process of the node left is taken over, or deleted.
+    ///
+    /// # Errors
+    /// Never, but for the supervisor's sake.
+    pub async fn run(
+        mut self,
+        mut reports: watch::Receiver<Reports>,
+        shutdown: Shutdown,
+    ) -> Result<(), std::convert::Infallible> {
+        let mut stop = pin!(shutdown.requested());
+        let mut retry = RETRY.0;
+        let mut loaded = false;
+        loop {
+            let wanted = reports.borrow_and_update().clone();
+            let result = tokio::select! {
+                () = &mut stop => return Ok(()),
+                result = self.step(wanted, &mut loaded) => result,
+            };
+            let delay = match result {
+                Ok(()) => {
+                    retry = RETRY.0;
+                    None
+                }
+                Err(error) => {
+                    if retry == RETRY.0 {
+                        warn!(event = "statusNotWritten", %error, "a ServiceL2Status can't be written, and is retried");
+                    }
+                    let delay = retry;
+                    retry = (retry * 2).min(RETRY.1);
+                    Some(delay)
+                }
+            };
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                () = sleep(delay.unwrap_or_default()), if delay.is_some() => {}
+                changed = reports.changed() => if changed.is_err() {
+                    // Nobody reports any more, as the process is about to end.
+                    stop.await;
+                    return Ok(());
+                },
+            }
+        }
+    }
+
+    async fn step(&mut self, wanted: Reports, loaded: &mut bool) -> kube::Result<()> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        if !*loaded {
+            self.load().await?;
+            *loaded = true;
+        }
+        for (service, reported) in &wanted {
+            self.write(service, reported).await?;
+        }
+        let gone: Vec<_> =
+            self.written.keys().filter(|service| !wanted.contains_key(*service)).cloned().collect();
+        for service in gone {
+            self.delete(&service).await?;
+        }
+        Ok(())
+    }
+
+    async fn load(&mut self) -> kube::Result<()> {
+        let params =
+            ListParams::default().labels(&format!("{}={}", names::NODE_LABEL, label::value(&self.node)));
+        let objects = self.api.list(&params).await?;
+        for status in objects.items.into_iter().filter_map(|object| object.status) {
+            let name = status.service_name.clone();
+            self.written.insert(ServiceName { namespace: status.service_namespace.clone(), name }, status);
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, service: &ServiceName, reported: &Reported) -> kube::Result<()> {
+        let status = content(&self.node, service, &reported.report);
+        let known = self.written.get(service);
+        if known.is_some_and(|known| says_the_same(known, &status)) {
+            return Ok(());
+        }
+        let begins = known.is_none_or(|known| known.role != Role::Owner);
+        let object = object(&self.namespace, status);
+        let name = object_name(&self.node, &service.namespace, &service.name);
+        let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
+        self.api.patch(&name, &params, &Patch::Apply(&object)).await?;
+        if let Some(status) = object.status {
+            self.written.insert(service.clone(), status);
+        }
+        if begins {
+            self.publish(service, reported).await;
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, service: &ServiceName) -> kube::Result<()> {
+        let name = object_name(&self.node, &service.namespace, &service.name);
+        match self.api.delete(&name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            result => _ = result?,
+        }
+        self.written.remove(service);
+        Ok(())
+    }
+
+    /// Events are told once or not at all.
+    async fn publish(&self, service: &ServiceName, Reported { report, uid }: &Reported) {
+        let reference = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(service.namespace.clone()),
+            name: Some(service.name.clone()),
+            uid: uid.clone(),
+            ..Default::default()
+        };
+        let event = Event {
+            type_: EventType::Normal,
+            reason: "Announcing".to_owned(),
+            note: Some(format!(
+                "announcing {} from node {} on {}",
+                list(&report.ips),
+                self.node,
+                list(&report.interfaces)
+            )),
+            action: "Announce".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &reference).await {
+            debug!(%service, %error, "an Event can't be published");
+        }
+    }
+}
+
+fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> ServiceL2StatusStatus {
+    ServiceL2StatusStatus {
+        node: node.to_owned(),
+        service_name: service.name.clone(),
+        service_namespace: service.namespace.clone(),
+        role: Role::Owner,
+        ips: report.ips.iter().map(ToString::to_string).collect(),
+        interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.clone() }).collect(),
+        reason: report.reason.to_owned(),
+        since: Time(report.since),
+        conditions: Vec::new(),
+    }
+}
+
+fn object(namespace: &str, status: ServiceL2StatusStatus) -> ServiceL2Status {
+    let labels = [
+        (names::NODE_LABEL, label::value(&status.node)),
+        (names::SERVICE_NAME_LABEL, status.service_name.clone()),
+        (names::SERVICE_NAMESPACE_LABEL, status.service_namespace.clone()),
+    ];
+    ServiceL2Status {
+        metadata: ObjectMeta {
+            name: Some(object_name(&status.node, &status.service_namespace, &status.service_name)),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(labels.map(|(label, value)| (label.to_owned(), value)).into()),
+            ..Default::default()
+        },
+        spec: ServiceL2StatusFields {},
+        status: Some(status),
+    }
+}
+
+/// Whether two reports differ in nothing but how and when they came about: a restart changes nothing.
+fn says_the_same(known: &ServiceL2StatusStatus, new: &ServiceL2StatusStatus) -> bool {
+    let reason = known.reason.clone();
+    *known == ServiceL2StatusStatus { since: known.since.clone(), reason, ..new.clone() }
+}
+
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,77 @@
+//! Removes what nobody reads from objects before they are stored: memory is spent for what decides only.
+
+use ferrolb_crds::names;
+use ferrolb_crds::{IPAddressPool, L2Advertisement};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Service, ServiceSpec, ServiceStatus};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::lease::content::LINKS_ANNOTATION;
+
+/// Keeps labels, our annotations, class, traffic policy and addresses.
+pub(super) fn service(service: &mut Service) {
+    keep_annotations(&mut service.metadata, &[names::PREFERRED_NODE.name]);
+    let spec = service.spec.take().unwrap_or_default();
+    service.spec = Some(ServiceSpec {
+        type_: spec.type_,
+        load_balancer_class: spec.load_balancer_class,
+        external_traffic_policy: spec.external_traffic_policy,
+        ..Default::default()
+    });
+    let status = service.status.take().unwrap_or_default();
+    service.status = Some(ServiceStatus { load_balancer: status.load_balancer, conditions: None });
+}
+
+/// Keeps which node each endpoint is on, and its conditions.
+pub(super) fn endpoint_slice(slice: &mut EndpointSlice) {
+    keep_annotations(&mut slice.metadata, &[]);
+    if let Some(labels) = &mut slice.metadata.labels {
+        labels.retain(|label, _| label == SERVICE_NAME_LABEL);
+    }
+    slice.metadata.owner_references = None;
+    slice.ports = None;
+    for endpoint in &mut slice.endpoints {
+        *endpoint = Endpoint {
+            node_name: endpoint.node_name.take(),
+            conditions: endpoint.conditions.take(),
+            ..Default::default()
+        };
+    }
+}
+
+/// Keeps labels, conditions, taints and cordon.
+pub(super) fn node(node: &mut Node) {
+    keep_annotations(&mut node.metadata, &[]);
+    let spec = node.spec.take().unwrap_or_default();
+    node.spec =
+        Some(NodeSpec { taints: spec.taints, unschedulable: spec.unschedulable, ..Default::default() });
+    let status = node.status.take().unwrap_or_default();
+    node.status = Some(NodeStatus { conditions: status.conditions, ..Default::default() });
+}
+
+/// Keeps labels and spec.
+pub(super) fn pool(pool: &mut IPAddressPool) {
+    keep_annotations(&mut pool.metadata, &[]);
+    pool.status = None;
+}
+
+/// Keeps the spec.
+pub(super) fn advertisement(advertisement: &mut L2Advertisement) {
+    keep_annotations(&mut advertisement.metadata, &[]);
+    advertisement.status = None;
+}
+
+/// Keeps the links and the spec.
+pub(super) fn lease(lease: &mut Lease) {
+    keep_annotations(&mut lease.metadata, &[LINKS_ANNOTATION]);
+}
+
+/// Label of a slice: the Service that it belongs to.
+pub(super) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+fn keep_annotations(metadata: &mut ObjectMeta, kept: &[&str]) {
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|name, _| kept.contains(&name.as_str()));
+    }
+}

@@ -1,0 +1,190 @@
+//! What the speaker counts.
+
+use std::collections::BTreeMap;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::net::Protocol;
+use crate::ownership::ServiceName;
+use crate::report::ServiceReport;
+
+/// All metrics of the speaker. Clones count the same.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    owner: Family<OwnerLabels, Gauge>,
+    questions: Family<PortLabels, Counter>,
+    answers: Family<PortLabels, Counter>,
+    announcements: Family<PortLabels, Counter>,
+    send_errors: Family<PortLabels, Counter>,
+    kernel_drops: Family<PortLabels, Counter>,
+    malformed: Family<ReasonLabels, Counter>,
+    renewals: RenewalMetrics,
+}
+
+/// Counts renewals of the node's Lease.
+#[derive(Clone, Debug, Default)]
+pub struct RenewalMetrics(Family<ResultLabels, Counter>);
+
+/// The counters of one interface and protocol, looked up once and then incremented without a look-up.
+#[derive(Clone, Debug)]
+pub struct PortMetrics {
+    /// Questions for addresses that this node owns.
+    pub questions: Counter,
+    /// Answers sent.
+    pub answers: Counter,
+    /// Announcements sent.
+    pub announcements: Counter,
+    /// Frames that could not be sent.
+    pub send_errors: Counter,
+    /// Frames that the kernel dropped.
+    pub kernel_drops: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OwnerLabels {
+    service: String,
+    ip: String,
+    node: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PortLabels {
+    interface: String,
+    protocol: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+impl Metrics {
+    /// Adds the metrics to a registry, under `ferrolb_speaker_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("ferrolb_speaker");
+        registry.register("owner", "1 for each address of a Service that this node owns", self.owner.clone());
+        registry.register(
+            "requests_received",
+            "ARP requests and neighbour solicitations received for addresses that this node owns",
+            self.questions.clone(),
+        );
+        registry.register(
+            "requests_answered",
+            "ARP replies and neighbour advertisements sent in answer to a request",
+            self.answers.clone(),
+        );
+        registry.register(
+            "announcements_sent",
+            "Gratuitous ARP packets and unsolicited neighbour advertisements sent",
+            self.announcements.clone(),
+        );
+        registry.register("send_errors", "Frames that could not be sent", self.send_errors.clone());
+        registry.register(
+            "kernel_drops",
+            "Received frames that the kernel dropped because the speaker was too slow",
+            self.kernel_drops.clone(),
+        );
+        registry.register(
+            "frames_malformed",
+            "Received frames that were cut off, lied about their lengths or broke the protocol",
+            self.malformed.clone(),
+        );
+        registry.register(
+            "lease_renewals",
+            "Renewals of the node's Lease, by result (success or failure)",
+            self.renewals.0.clone(),
+        );
+    }
+
+    /// The counters of an interface and protocol.
+    pub fn port(&self, interface: &str, protocol: Protocol) -> PortMetrics {
+        let labels = PortLabels { interface: interface.to_owned(), protocol: protocol.name() };
+        PortMetrics {
+            questions: self.questions.get_or_create_owned(&labels),
+            answers: self.answers.get_or_create_owned(&labels),
+            announcements: self.announcements.get_or_create_owned(&labels),
+            send_errors: self.send_errors.get_or_create_owned(&labels),
+            kernel_drops: self.kernel_drops.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Counts a frame that can't be used.
+    pub fn count_malformed(&self, reason: &'static str) {
+        self.malformed.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// The counter of renewals.
+    pub fn renewals(&self) -> RenewalMetrics {
+        self.renewals.clone()
+    }
+
+    /// Sets the owner gauge to what the node owns now.
+    pub fn set_owned(&self, node: &str, reports: &BTreeMap<ServiceName, ServiceReport>) {
+        self.owner.clear();
+        for (service, report) in reports {
+            for ip in &report.ips {
+                let labels =
+                    OwnerLabels { service: service.to_string(), ip: ip.to_string(), node: node.to_owned() };
+                self.owner.get_or_create(&labels).set(1);
+            }
+        }
+    }
+}
+
+impl RenewalMetrics {
+    /// Counts a renewal.
+    pub fn count(&self, success: bool) {
+        let result = if success { "success" } else { "failure" };
+        self.0.get_or_create(&ResultLabels { result }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn metrics_have_names_units_and_help() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let report = ServiceReport {
+            ips: ["192.168.1.240".parse().unwrap()].into(),
+            interfaces: ["eth0".into()].into(),
+            reason: "BestCandidate",
+            since: Timestamp::UNIX_EPOCH,
+        };
+        let web = ServiceName { namespace: "default".into(), name: "web".into() };
+        metrics.set_owned("node-1", &[(web, report)].into());
+        metrics.port("eth0", Protocol::Arp).answers.inc();
+        metrics.count_malformed("truncated");
+        metrics.renewals().count(true);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"ferrolb_speaker_owner{service="default/web",ip="192.168.1.240",node="node-1"} 1"#,
+            r#"ferrolb_speaker_requests_answered_total{interface="eth0",protocol="arp"} 1"#,
+            r#"ferrolb_speaker_frames_malformed_total{reason="truncated"} 1"#,
+            r#"ferrolb_speaker_lease_renewals_total{result="success"} 1"#,
+            "# HELP ferrolb_speaker_owner 1 for each address",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+        metrics.set_owned("node-1", &BTreeMap::new());
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert!(!text.contains("ferrolb_speaker_owner{"), "{text}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Puts the parts together and runs them.
+
+use std::thread;
+use std::time::Duration;
+
+use ferrolb_runtime::admin::Admin;
+use ferrolb_runtime::client;
+use ferrolb_runtime::readiness::Readiness;
+use ferrolb_runtime::tasks::{Shutdown, Tasks, termination};
+use kube::Api;
+use prometheus_client::registry::Registry;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::info;
+
+use crate::config::Config;
+use crate::control::{self, Control};
+use crate::driver::{self, Driver};
+use crate::jitter;
+use crate::kube::index::Index;
+use crate::kube::status::StatusWriter;
+use crate::kube::watch::changes;
+use crate::lease::renew::{Renewer, Surroundings};
+use crate::link::Links;
+use crate::metrics::Metrics;
+use crate::net::exclusion::Patterns;
+use crate::net::{LinkError, LinkWatch};
+
+/// How long tasks may take to stop; the last renewal of the Lease is the longest of them.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the speaker can't go on.
+#[derive(Debug, thiserror::Error)]
+enum WireError {
+    #[error("the thread for the wire can't be started: {0}")]
+    Thread(std::io::Error),
+    #[error(transparent)]
+    Links(#[from] LinkError),
+    #[error(transparent)]
+    Source(#[from] driver::SourceEnded),
+    #[error("the thread for the wire panicked")]
+    Panicked,
+}
+
+/// Runs the speaker until a signal tells it to stop.
+///
+/// # Errors
+/// When it can't start, or a part of it ended that must not.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let Config { scope, namespace, patterns, metrics_bind_address, health_socket, client: client_args } =
+        config;
+    let node = scope.node.clone();
+    info!(
+        event = "starting",
+        version = env!("CARGO_PKG_VERSION"),
+        node,
+        namespace,
+        class = scope.class,
+        "ferrolb-speaker"
+    );
+    let stop = termination()?;
+    let client = client::connect(&client_args).await?;
+
+    let readiness = Readiness::default();
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let mut tasks = Tasks::default();
+
+    let (links_sender, links) = watch::channel(None);
+    let (desired_sender, desired) = watch::channel(None);
+    let (notices_sender, notices) = mpsc::unbounded_channel();
+    let (held_sender, held) = watch::channel(false);
+    let (surroundings_sender, surroundings) = watch::channel(Surroundings::default());
+    let (reports_sender, reports) = watch::channel(None);
+
+    let driver = driver::Wiring {
+        links: links.clone(),
+        desired,
+        notices: notices_sender,
+        gate: readiness.gate("sockets"),
+        metrics: metrics.clone(),
+    };
+    let driver = Driver::new(jitter::seed(&node), driver);
+    tasks.spawn("wire", on_thread(driver, patterns, links_sender, tasks.shutdown()));
+
+    let control = control::Wiring {
+        links: links.clone(),
+        held,
+        notices,
+        desired: desired_sender,
+        surroundings: surroundings_sender,
+        reports: reports_sender,
+        gate: readiness.gate("caches"),
+        metrics: metrics.clone(),
+    };
+    let control = Control::new(&node, Index::new(scope), control);
+    tasks.spawn("control", control.run(changes(&client, &namespace), tasks.shutdown()));
+
+    let renewer = Renewer {
+        leases: Api::namespaced(client.clone(), &namespace),
+        node: node.clone(),
+        namespace: namespace.clone(),
+        links,
+        surroundings,
+        held: held_sender,
+        gate: readiness.gate("lease"),
+        metrics: metrics.renewals(),
+    };
+    tasks.spawn("lease", renewer.run(tasks.shutdown()));
+
+    let writer = StatusWriter::new(client, &node, &namespace);
+    tasks.spawn("status", writer.run(reports, tasks.shutdown()));
+
+    let admin = Admin::new(readiness, registry);
+    if let Some(address) = metrics_bind_address {
+        tasks.spawn("metrics", admin.clone().serve_tcp(address, tasks.shutdown()));
+    }
+    if let Some(path) = health_socket {
+        let shutdown = tasks.shutdown();
+        tasks.spawn("health", async move { admin.serve_unix(&path, shutdown).await });
+    }
+    tasks.run(stop, GRACE).await?;
+    info!(event = "stopped", "ferrolb-speaker");
+    Ok(())
+}
+
+/// Runs what touches the wire on a thread and runtime of its own, and resolves when it ends.
+async fn on_thread(
+    driver: Driver,
+    patterns: Patterns,
+    links: watch::Sender<Option<Links>>,
+    shutdown: Shutdown,
+) -> Result<(), WireError> {
+    let (sender, ended) = oneshot::channel();
+    let wire = move || {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(WireError::Thread);
+        let result = runtime.and_then(|runtime| {
+            runtime.block_on(async {
+                tokio::select! {
+                    result = driver.run(shutdown) => result.map_err(WireError::from),
+                    result = follow(patterns, links) => result.map_err(WireError::from),
+                }
+            })
+        });
+        // An error means that nobody waits any more, as the process ends.
+        _ = sender.send(result);
+    };
+    thread::Builder::new().name("wire".to_owned()).spawn(wire).map_err(WireError::Thread)?;
+    ended.await.map_err(|_| WireError::Panicked)?
+}
+
+/// Passes the links on, as they change.
+async fn follow(patterns: Patterns, sender: watch::Sender<Option<Links>>) -> Result<(), LinkError> {
+    let mut watch = LinkWatch::open(patterns)?;
+    loop {
+        sender.send_replace(Some(watch.changed().await?));
+    }
+}
