@@ -10,11 +10,17 @@
 //! | [`ledger`] | decides who has which address | no |
 //! | [`verdict`] | compares the decision with what the Service says, and drafts the write | no |
 //! | [`engine`] | keeps all Services, and says which write comes next | no |
+//! | [`object_status`] | says what pools and advertisements show of themselves | no |
+//! | [`controller`] | feeds the engine from watches and makes its writes | yes |
 
+pub mod args;
+pub mod controller;
 pub mod engine;
 pub mod key;
 pub mod ledger;
+pub mod metrics;
 pub mod notice;
+pub mod object_status;
 pub mod refusal;
 pub mod request;
 pub mod standing;

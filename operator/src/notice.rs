@@ -33,6 +33,15 @@ impl Kind {
         }
     }
 
+    /// The stable name of the event in logs.
+    pub fn log_name(self) -> &'static str {
+        match self {
+            Self::Allocated => "addressAllocated",
+            Self::AllocationFailed(_) => "allocationFailed",
+            Self::Released => "addressReleased",
+        }
+    }
+
     /// Whether somebody has to mend something.
     pub fn is_warning(self) -> bool {
         matches!(self, Self::AllocationFailed(_))

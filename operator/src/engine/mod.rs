@@ -81,6 +81,11 @@ impl Engine {
         }
     }
 
+    /// Whether [`Self::start`] was called.
+    pub fn is_started(&self) -> bool {
+        self.started
+    }
+
     /// Takes in a Service as a watch or a write shows it. A version older than the one known is ignored.
     pub fn apply_service(&mut self, service: &Service, now: Instant) {
         let key = ServiceKey::of(service);

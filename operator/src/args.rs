@@ -1,0 +1,99 @@
+//! The operator's flags.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use clap::Parser;
+use ferrolb_crds::names;
+use ferrolb_runtime::client::ClientArgs;
+use ferrolb_runtime::logs::LogArgs;
+
+/// Port of the endpoints, unless configured otherwise.
+const PORT: u16 = 7472;
+
+/// Gives Services of type LoadBalancer their addresses, from pools.
+#[derive(Clone, Debug, Parser)]
+#[command(version, name = "ferrolb-operator")]
+pub struct Args {
+    /// Namespace of the pools and advertisements
+    #[arg(long, env = "FERROLB_NAMESPACE", default_value = names::NAMESPACE)]
+    pub namespace: String,
+
+    /// Serve Services with this loadBalancerClass only; without it, those that have none
+    #[arg(long, env = "FERROLB_LB_CLASS", default_value = "")]
+    pub lb_class: String,
+
+    /// Address and port on which /healthz, /readyz and /metrics are served [default: port 7472 of all addresses]
+    #[arg(long, env = "FERROLB_METRICS_BIND_ADDRESS")]
+    pub metrics_bind_address: Option<SocketAddr>,
+
+    /// The cluster
+    #[command(flatten)]
+    pub client: ClientArgs,
+
+    /// Logs
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+/// What the flags come to.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Namespace of the pools and advertisements.
+    pub namespace: String,
+    /// The `loadBalancerClass` that is served; `None` for Services without one.
+    pub class: Option<String>,
+    /// Where the endpoints are served.
+    pub metrics_bind_address: SocketAddr,
+    /// The cluster.
+    pub client: ClientArgs,
+    /// Logs.
+    pub logs: LogArgs,
+}
+
+impl From<Args> for Config {
+    fn from(args: Args) -> Self {
+        let Args { namespace, lb_class, metrics_bind_address, client, logs } = args;
+        Self {
+            namespace,
+            class: Some(lb_class).filter(|class| !class.is_empty()),
+            metrics_bind_address: metrics_bind_address.unwrap_or_else(all_addresses),
+            client,
+            logs,
+        }
+    }
+}
+
+/// All addresses, of IPv4 only where the kernel has no IPv6.
+fn all_addresses() -> SocketAddr {
+    match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+        Ok(_) => (Ipv6Addr::UNSPECIFIED, PORT).into(),
+        Err(_) => (Ipv4Addr::UNSPECIFIED, PORT).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_class_means_services_without_one() {
+        let class = |arguments: &[&str]| {
+            let arguments = ["ferrolb-operator"].iter().chain(arguments);
+            Config::from(Args::try_parse_from(arguments).unwrap()).class
+        };
+        assert_eq!(class(&[]), None);
+        assert_eq!(class(&["--lb-class="]), None);
+        assert_eq!(class(&["--lb-class=ferrolb.io/lb"]), Some("ferrolb.io/lb".to_owned()));
+    }
+
+    #[test]
+    fn every_flag_is_explained() {
+        Args::command().debug_assert();
+        let help = Args::command().render_long_help().to_string();
+        for flag in ["--namespace", "--lb-class", "--metrics-bind-address", "--kubeconfig", "--log-format"] {
+            assert!(help.contains(flag), "{flag}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Events on Services: told beside the work, in order, at a bounded rate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrolb_crds::names::OPERATOR_MANAGER;
+use ferrolb_runtime::tasks::Shutdown;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::key::ServiceKey;
+use crate::metrics::Metrics;
+use crate::notice::Notice;
+
+/// Events that may wait; more are dropped and counted.
+const WAITING: usize = 16_384;
+/// The time from one Event to the next, when many wait.
+const PACE: Duration = Duration::from_millis(20);
+/// How long the API server may take for an Event.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest note that the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// Where notices are handed in.
+#[derive(Clone)]
+pub(super) struct Events {
+    queue: mpsc::Sender<Told>,
+    metrics: Metrics,
+}
+
+/// A notice about a Service.
+struct Told {
+    service: ServiceKey,
+    uid: String,
+    notice: Notice,
+}
+
+/// Sends the Events that are handed in.
+pub(super) struct Sender {
+    client: Client,
+    queue: mpsc::Receiver<Told>,
+    instance: String,
+}
+
+/// A place to hand notices in, and what sends them.
+pub(super) fn channel(client: Client, metrics: Metrics) -> (Events, Sender) {
+    let (sender, queue) = mpsc::channel(WAITING);
+    let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| OPERATOR_MANAGER.to_owned());
+    (Events { queue: sender, metrics }, Sender { client, queue, instance })
+}
+
+impl Events {
+    /// Hands a notice in, without waiting.
+    pub(super) fn tell(&self, service: &ServiceKey, uid: &str, notice: Notice) {
+        let told = Told { service: service.clone(), uid: uid.to_owned(), notice };
+        if self.queue.try_send(told).is_err() {
+            self.metrics.count_dropped_event();
+        }
+    }
+}
+
+impl Sender {
+    /// Sends until shutdown; Events that wait then are not sent any more.
+    pub(super) async fn run(mut self, shutdown: Shutdown) {
+        let stop = shutdown.requested();
+        tokio::pin!(stop);
+        loop {
+            let told = tokio::select! {
+                told = self.queue.recv() => told,
+                () = &mut stop => None,
+            };
+            let Some(told) = told else { return };
+            self.send(&told).await;
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    async fn send(&self, told: &Told) {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &told.service.namespace);
+        #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
+        let event = event(told, &self.instance, Timestamp::now());
+        let sent = tokio::time::timeout(TIMEOUT, events.create(&PostParams::default(), &event)).await;
+        let failure = match sent {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {TIMEOUT:?}"),
+        };
+        warn!(event = "eventNotSent", service = %told.service, reason = told.notice.kind.as_str(), error = failure);
+    }
+}
+
+fn event(told: &Told, instance: &str, now: Timestamp) -> Event {
+    let Told { service, uid, notice } = told;
+    let text = |text: &Arc<str>| Some(text.to_string());
+    let mut note = notice.note.clone();
+    note.truncate((0..=LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0));
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{:x}", service.name, now.as_nanosecond())),
+            namespace: text(&service.namespace),
+            ..ObjectMeta::default()
+        },
+        event_time: Some(MicroTime(now)),
+        type_: Some(if notice.kind.is_warning() { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(notice.kind.as_str().to_owned()),
+        action: Some("Allocate".to_owned()),
+        note: Some(note),
+        regarding: Some(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            name: text(&service.name),
+            namespace: text(&service.namespace),
+            uid: Some(uid.clone()),
+            ..ObjectReference::default()
+        }),
+        reporting_controller: Some(format!("ferrolb.io/{OPERATOR_MANAGER}")),
+        reporting_instance: Some(instance.to_owned()),
+        ..Event::default()
+    }
+}

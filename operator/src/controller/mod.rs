@@ -1,0 +1,296 @@
+//! The driver: it feeds the engine with what the watches show, and makes the writes that the engine asks for.
+//!
+//! One task does all this, so nothing is shared: watches, writes and timers are polled in one loop, and a decision
+//! is made only when everything that is known has been taken in.
+
+mod events;
+mod objects;
+mod sweep;
+mod watches;
+mod write;
+
+use std::time::Instant;
+
+use ferrolb_runtime::readiness::Gate;
+use ferrolb_runtime::tasks::Shutdown;
+use futures::StreamExt;
+use futures::future::{BoxFuture, Fuse, FusedFuture, FutureExt};
+use futures::stream::{BoxStream, FuturesUnordered};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use kube::Client;
+use kube::runtime::watcher::Event;
+use tracing::{info, warn};
+
+use self::events::Events;
+use self::objects::Rounds;
+use self::sweep::Sweeps;
+use self::watches::{Change, Progress, Stores};
+use self::write::{Outcome, Tried, Writer};
+use crate::engine::Engine;
+use crate::key::ServiceKey;
+use crate::metrics::Metrics;
+
+/// Writes to Services that are under way at once.
+const CONCURRENCY: usize = 32;
+
+/// What the controller works on.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Namespace of the pools and advertisements.
+    pub namespace: String,
+    /// The `loadBalancerClass` that is served; `None` for Services without one.
+    pub class: Option<String>,
+}
+
+/// The watches ended, which they never should.
+#[derive(Debug, thiserror::Error)]
+#[error("the watches ended")]
+pub struct WatchesEnded;
+
+/// Runs until shutdown, and opens the gate when all caches are filled.
+///
+/// # Errors
+/// When the watches end.
+pub async fn run(
+    client: Client,
+    scope: Scope,
+    metrics: Metrics,
+    caches: Gate,
+    shutdown: Shutdown,
+) -> Result<(), WatchesEnded> {
+    let (stores, changes) = watches::watch(&client, &scope.namespace);
+    let (events, sender) = events::channel(client.clone(), metrics.clone());
+    let controller = Controller {
+        engine: Engine::new(scope.class.clone(), clock()),
+        writer: Writer::new(client.clone(), scope.class.as_deref()),
+        client,
+        namespace: scope.namespace,
+        stores,
+        changes,
+        writes: FuturesUnordered::new(),
+        rounds: Rounds::default(),
+        round: Fuse::terminated(),
+        sweeps: Sweeps::default(),
+        sweep: Fuse::terminated(),
+        loaded: Loaded::default(),
+        events,
+        metrics,
+        caches,
+    };
+    let (done, ()) = tokio::join!(controller.run(shutdown.clone()), sender.run(shutdown));
+    done
+}
+
+struct Controller {
+    engine: Engine,
+    writer: Writer,
+    client: Client,
+    namespace: String,
+    stores: Stores,
+    changes: BoxStream<'static, Vec<Change>>,
+    writes: FuturesUnordered<BoxFuture<'static, Tried>>,
+    rounds: Rounds,
+    /// A round of status writes that is under way.
+    round: Fuse<BoxFuture<'static, bool>>,
+    sweeps: Sweeps,
+    /// A sweep that is under way.
+    sweep: Fuse<BoxFuture<'static, bool>>,
+    loaded: Loaded,
+    events: Events,
+    metrics: Metrics,
+    caches: Gate,
+}
+
+/// The caches that are filled.
+#[derive(Debug, Default, PartialEq)]
+struct Loaded {
+    services: bool,
+    pools: bool,
+    advertisements: bool,
+    namespaces: bool,
+    nodes: bool,
+}
+
+impl Controller {
+    async fn run(mut self, shutdown: Shutdown) -> Result<(), WatchesEnded> {
+        let stop = shutdown.requested();
+        tokio::pin!(stop);
+        loop {
+            self.work();
+            let deadline = self.poll_timeout();
+            let timer = async move {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut stop => break,
+                changes = self.changes.next() => {
+                    changes.ok_or(WatchesEnded)?.into_iter().for_each(|change| self.take_in(change));
+                }
+                Some(tried) = self.writes.next() => self.finish(tried),
+                all = &mut self.round => {
+                    if !all {
+                        self.rounds.request(clock());
+                    }
+                }
+                all = &mut self.sweep => {
+                    if !all {
+                        self.sweeps.request(clock());
+                    }
+                }
+                () = timer => {}
+            }
+        }
+        // What is under way is finished, so that nobody has to guess what became of it.
+        while self.writes.next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Does what can be done now, without waiting.
+    fn work(&mut self) {
+        let now = clock();
+        self.engine.handle_timeout(now);
+        while self.writes.len() < CONCURRENCY
+            && let Some(update) = self.engine.next_update(wall_clock())
+        {
+            self.writes.push(self.writer.clone().write(update).boxed());
+        }
+        if !self.loaded.all() {
+            return;
+        }
+        if self.sweep.is_terminated() && self.sweeps.begin(now) {
+            let (client, namespace) = (self.client.clone(), self.namespace.clone());
+            self.sweep = sweep::sweep(client, namespace, self.stores.clone()).boxed().fuse();
+        }
+        if self.round.is_terminated() && self.rounds.begin(now) {
+            let standings = self.engine.standings().iter();
+            let names = standings.map(|standing| &*standing.definition.name);
+            self.metrics.set_pools(names.map(|name| (name, self.engine.usage(name))));
+            let outdated = objects::outdated(&self.stores, &self.engine, wall_clock());
+            if !outdated.is_empty() {
+                self.round = objects::write_all(outdated, self.client.clone(), self.namespace.clone()).fuse();
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let loaded = self.loaded.all();
+        let rounds = self.rounds.poll_timeout().filter(|_| loaded && self.round.is_terminated());
+        let sweeps = self.sweeps.poll_timeout().filter(|_| loaded && self.sweep.is_terminated());
+        [self.engine.poll_timeout(), rounds, sweeps].into_iter().flatten().min()
+    }
+
+    fn take_in(&mut self, change: Change) {
+        let now = clock();
+        self.rounds.request(now);
+        match change {
+            Change::Service(event) => self.take_in_service(*event, now),
+            Change::Namespace(event) => self.take_in_namespace(*event),
+            Change::Pools(Progress::Listing) => {}
+            Change::Pools(progress) => {
+                self.loaded.pools |= progress == Progress::Listed;
+                self.engine.set_pools(&self.stores.pools.state(), now);
+            }
+            Change::Advertisements(progress) => self.loaded.advertisements |= progress == Progress::Listed,
+            Change::Nodes(progress) => {
+                self.loaded.nodes |= progress == Progress::Listed;
+                if matches!(progress, Progress::Listed | Progress::Removed) {
+                    self.sweeps.request(now);
+                }
+            }
+            Change::Down(kind, error) => {
+                self.metrics.count_watch_error(kind);
+                warn!(event = "watchDown", kind, %error, "the watch is taken up again");
+            }
+        }
+        if self.loaded.all() && !self.engine.is_started() {
+            self.engine.start();
+            self.caches.set(true);
+            info!(event = "configLoaded", pools = self.engine.standings().len(), "the caches are filled");
+        }
+    }
+
+    fn take_in_service(&mut self, event: Event<Service>, now: Instant) {
+        match event {
+            Event::Init => self.engine.begin_list(),
+            Event::InitApply(service) | Event::Apply(service) => self.engine.apply_service(&service, now),
+            Event::Delete(service) => {
+                self.engine.delete_service(&ServiceKey::of(&service));
+                self.sweeps.request(now);
+            }
+            Event::InitDone => {
+                self.engine.end_list();
+                self.loaded.services = true;
+                self.sweeps.request(now);
+            }
+        }
+    }
+
+    fn take_in_namespace(&mut self, event: Event<Namespace>) {
+        let name = |namespace: &Namespace| namespace.metadata.name.clone().unwrap_or_default();
+        match event {
+            Event::Init => {}
+            Event::InitApply(namespace) | Event::Apply(namespace) => {
+                let labels = namespace.metadata.labels.clone().unwrap_or_default();
+                self.engine.set_namespace(&name(&namespace), Some(labels));
+            }
+            Event::Delete(namespace) => self.engine.set_namespace(&name(&namespace), None),
+            Event::InitDone => self.loaded.namespaces = true,
+        }
+    }
+
+    fn finish(&mut self, Tried { update, outcome }: Tried) {
+        let now = clock();
+        self.rounds.request(now);
+        let service = &update.service;
+        match outcome {
+            Outcome::Applied(after) => {
+                self.metrics.count_write("applied");
+                if let Some(since) = update.waited_since {
+                    self.metrics.observe_allocation(now.saturating_duration_since(since));
+                }
+                for notice in &update.patch.notices {
+                    info!(event = notice.kind.log_name(), %service, note = notice.note);
+                    self.metrics.count(notice);
+                    self.events.tell(service, &update.uid, notice.clone());
+                }
+                self.engine.applied(&update, &after, now);
+            }
+            Outcome::Conflict(fresh) => {
+                self.metrics.count_write("conflict");
+                self.engine.conflicted(&update, Some(&fresh), now);
+            }
+            Outcome::Gone => {
+                self.metrics.count_write("gone");
+                self.engine.conflicted(&update, None, now);
+            }
+            Outcome::Failed(error) => {
+                self.metrics.count_write("error");
+                let retry = self.engine.failed(&update, now);
+                warn!(event = "serviceNotWritten", %service, %error, ?retry);
+            }
+        }
+    }
+}
+
+impl Loaded {
+    fn all(&self) -> bool {
+        let all = Self { services: true, pools: true, advertisements: true, namespaces: true, nodes: true };
+        *self == all
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
+fn wall_clock() -> Timestamp {
+    let now = Timestamp::now();
+    // Conditions have whole seconds: what is written has to be what is read.
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

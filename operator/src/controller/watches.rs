@@ -1,0 +1,131 @@
+//! The watches, as one stream of what changed.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use ferrolb_crds::advertisement::L2Advertisement;
+use ferrolb_crds::pool::IPAddressPool;
+use ferrolb_runtime::watch::{config, reflect};
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
+use kube::runtime::reflector::Store;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource};
+
+/// Annotations that a Service is read for begin with one of these.
+const ANNOTATIONS: [&str; 3] = ["ferrolb.io/", "metallb.io/", "metallb.universe.tf/"];
+
+/// Changes that are taken in before the next decision is made.
+const BATCH: usize = 256;
+
+/// Something that a watch shows.
+#[derive(Debug)]
+pub(super) enum Change {
+    Service(Box<Event<Service>>),
+    Namespace(Box<Event<Namespace>>),
+    Pools(Progress),
+    Advertisements(Progress),
+    Nodes(Progress),
+    /// The watch of a kind is down; it is being taken up again.
+    Down(&'static str, watcher::Error),
+}
+
+/// How a watch goes on whose store is read as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// A list is being read; the store still shows what was there before.
+    Listing,
+    /// A list has been read.
+    Listed,
+    /// An object is new or has changed.
+    Changed,
+    /// An object is gone.
+    Removed,
+}
+
+impl Progress {
+    fn of<K>(event: &Event<K>) -> Self {
+        match event {
+            Event::Init | Event::InitApply(_) => Self::Listing,
+            Event::InitDone => Self::Listed,
+            Event::Apply(_) => Self::Changed,
+            Event::Delete(_) => Self::Removed,
+        }
+    }
+}
+
+/// The objects that the operator reads, as last seen. Clones show the same.
+#[derive(Clone)]
+pub(super) struct Stores {
+    pub(super) services: Store<Service>,
+    pub(super) pools: Store<IPAddressPool>,
+    pub(super) advertisements: Store<L2Advertisement>,
+    pub(super) nodes: Store<Node>,
+}
+
+/// Starts all watches. The stores are filled while the stream is polled.
+pub(super) fn watch(client: &Client, namespace: &str) -> (Stores, BoxStream<'static, Vec<Change>>) {
+    let (services, service_events) = reflect(Api::all(client.clone()), config(), strip_service);
+    let (pools, pool_events) = reflect(Api::namespaced(client.clone(), namespace), config(), |_| ());
+    let (advertisements, advertisement_events) =
+        reflect(Api::namespaced(client.clone(), namespace), config(), |_| ());
+    let (_, namespace_events) = reflect(Api::all(client.clone()), config(), strip_namespace);
+    let (nodes, node_events) = reflect(Api::all(client.clone()), config(), strip_node);
+    let mut all = SelectAll::new();
+    all.push(changes(service_events, |event| Change::Service(Box::new(event))));
+    all.push(changes(pool_events, |event| Change::Pools(Progress::of(&event))));
+    all.push(changes(advertisement_events, |event| Change::Advertisements(Progress::of(&event))));
+    all.push(changes(namespace_events, |event| Change::Namespace(Box::new(event))));
+    all.push(changes(node_events, |event| Change::Nodes(Progress::of(&event))));
+    (Stores { services, pools, advertisements, nodes }, all.ready_chunks(BATCH).boxed())
+}
+
+fn changes<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    change: fn(Event<K>) -> Change,
+) -> BoxStream<'static, Change>
+where
+    K: Resource<DynamicType = ()> + Debug + Send + 'static,
+{
+    events
+        .map(move |event| match event {
+            Ok(event) => change(event),
+            Err(error) => Change::Down(kind::<K>(), error),
+        })
+        .boxed()
+}
+
+fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
+    match K::kind(&()) {
+        std::borrow::Cow::Borrowed(kind) => kind,
+        std::borrow::Cow::Owned(_) => "unknown",
+    }
+}
+
+fn strip_service(service: &mut Service) {
+    if let Some(annotations) = &mut service.metadata.annotations {
+        annotations.retain(|name, _| ANNOTATIONS.iter().any(|prefix| name.starts_with(prefix)));
+    }
+    if let Some(spec) = &mut service.spec {
+        (spec.ports, spec.selector, spec.external_ips) = (None, None, None);
+    }
+}
+
+fn strip_namespace(namespace: &mut Namespace) {
+    (namespace.metadata.annotations, namespace.spec, namespace.status) = (None, None, None);
+}
+
+fn strip_node(node: &mut Node) {
+    (node.metadata.annotations, node.spec, node.status) = (None, None, None);
+}
+
+/// All objects of a store, sorted by name: a store itself has no order.
+pub(super) fn sorted<K>(store: &Store<K>) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let mut objects = store.state();
+    objects.sort_by(|a, b| a.meta().name.cmp(&b.meta().name));
+    objects
+}
