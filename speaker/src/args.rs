@@ -41,7 +41,7 @@ pub struct HealthArgs {
     pub health_socket: PathBuf,
 
     /// What to ask for: /readyz or /healthz
-    #[arg(long, default_value = "/readyz")]
+    #[arg(default_value = "/readyz")]
     pub path: String,
 }
 

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_probe_needs_no_node_name() {
-        let cli = Cli::try_parse_from(["ferrolb-speaker", "health", "--path", "/healthz"]).unwrap();
+        let cli = Cli::try_parse_from(["ferrolb-speaker", "health", "/healthz"]).unwrap();
         let Some(Command::Health(args)) = cli.command else { panic!("no probe") };
         assert_eq!(args.path, "/healthz");
     }

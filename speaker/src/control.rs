@@ -99,7 +99,7 @@ impl Control {
                     self.after(true, now());
                 }
                 notice = self.wiring.notices.recv() => {
-                    self.take_notices(notice.ok_or(SourceEnded("the driver"))?);
+                    self.take_notice(notice.ok_or(SourceEnded("the driver"))?);
                 }
                 () = timeout => {
                     let now = now();
@@ -167,14 +167,10 @@ impl Control {
         Some(up.map(|link| link.name.clone()).collect())
     }
 
-    fn take_notices(&mut self, first: Notice) {
-        let mut next = Some(first);
-        while let Some(notice) = next {
-            match notice {
-                Notice::Event(event, at) => self.owned.apply(&event, at),
-                Notice::Settled => {}
-            }
-            next = self.wiring.notices.try_recv().ok();
+    fn take_notice(&mut self, notice: Notice) {
+        if let Notice::Event(event, at) = notice {
+            self.owned.apply(&event, at);
+            return;
         }
         let Some(desired) = self.wiring.desired.borrow().clone() else { return };
         let reports = self.owned.reports(&desired);

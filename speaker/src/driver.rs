@@ -36,7 +36,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub enum Notice {
     /// The machine changed state, at this time.
     Event(Event, Timestamp),
-    /// The machine has taken up the wishes that were set last.
+    /// Nothing more comes of what was taken up last; so it is too after the first wishes, even if they are empty.
     Settled,
 }
 
@@ -169,9 +169,7 @@ impl Driver {
         let Some(desired) = self.wiring.desired.borrow_and_update().clone() else { return };
         debug!(addresses = desired.len(), "new wishes");
         self.machine.set_desired(desired, now());
-        self.carry_out();
-        // An error means that the process is about to end.
-        _ = self.wiring.notices.send(Notice::Settled);
+        self.carry_out_and_notify(true);
     }
 
     fn open_sockets(&mut self) {
@@ -212,12 +210,21 @@ impl Driver {
         }
     }
 
-    /// Does what the machine wants done: groups are joined before frames are sent.
     fn carry_out(&mut self) {
+        self.carry_out_and_notify(false);
+    }
+
+    /// Does what the machine wants done: groups are joined before frames are sent. A notice that nobody takes means
+    /// that the process is about to end.
+    fn carry_out_and_notify(&mut self, mut settled: bool) {
         while let Some(event) = self.machine.poll_event() {
+            settled = true;
             self.join_or_leave(&event);
             log(&event);
             _ = self.wiring.notices.send(Notice::Event(event, wall_clock()));
+        }
+        if settled {
+            _ = self.wiring.notices.send(Notice::Settled);
         }
         while let Some(transmit) = self.machine.poll_transmit() {
             self.send(&transmit);
