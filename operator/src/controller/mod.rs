@@ -6,6 +6,8 @@
 mod events;
 mod objects;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod watches;
 mod write;
 
@@ -285,7 +287,7 @@ impl Loaded {
 
 #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
 fn clock() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]

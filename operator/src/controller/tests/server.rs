@@ -1,0 +1,135 @@
+//! An API server that answers as it is told, and holds every watch open without an event.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower_test::mock;
+
+/// What the server answers to the writes to Services' status, one after the other.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// The write is made.
+    Ok,
+    /// The write is refused with a status code.
+    Refuse(StatusCode),
+    /// There is no answer.
+    Silence,
+}
+
+/// A request that the server saw.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Value,
+}
+
+/// The objects and the answers of a server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script {
+    /// The list of Services.
+    pub(super) services: Vec<Value>,
+    /// What each later read of a Service shows, in turn.
+    pub(super) reads: VecDeque<Value>,
+    /// What each write to a Service is answered; [`Answer::Ok`] when they are used up.
+    pub(super) answers: VecDeque<Answer>,
+}
+
+/// Starts a server. Everything that changes something, and every read of one Service, is told on the receiver.
+pub(super) fn start(script: Script) -> (Client, mpsc::UnboundedReceiver<Seen>) {
+    let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
+    let (sender, seen) = mpsc::unbounded_channel();
+    let script = Arc::new(Mutex::new(script));
+    tokio::spawn(async move {
+        let mut unanswered = Vec::new();
+        while let Some((request, send)) = handle.next_request().await {
+            let (parts, body) = request.into_parts();
+            let bytes = body.collect_bytes().await.expect("a body in memory");
+            let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+            let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default());
+            if query.contains("watch=true") {
+                unanswered.push(send);
+                continue;
+            }
+            let seen = Seen { method: parts.method, path, body };
+            let answer = script.lock().expect("no test panics within").answer(&seen);
+            if seen.method != Method::GET || seen.path.ends_with("/web") {
+                _ = sender.send(seen);
+            }
+            match answer {
+                Some((status, body)) => {
+                    let body = Body::from(body.to_string().into_bytes());
+                    send.send_response(Response::builder().status(status).body(body).expect("a response"));
+                }
+                None => unanswered.push(send),
+            }
+        }
+    });
+    (Client::new(service, "default"), seen)
+}
+
+impl Script {
+    fn answer(&mut self, seen: &Seen) -> Option<(StatusCode, Value)> {
+        let ok = |body| Some((StatusCode::OK, body));
+        match (&seen.method, seen.path.rsplit('/').next().unwrap_or_default()) {
+            (&Method::GET, "web") => ok(self.reads.pop_front().expect("a read that the script has")),
+            (&Method::GET, "services") => ok(list("v1", "ServiceList", &self.services)),
+            (&Method::GET, "ipaddresspools") => {
+                ok(list("ferrolb.io/v1beta1", "IPAddressPoolList", &[pool()]))
+            }
+            (&Method::GET, _) => ok(list("v1", "List", &[])),
+            (&Method::PATCH, "status") if seen.path.contains("/services/") => {
+                match self.answers.pop_front().unwrap_or(Answer::Ok) {
+                    Answer::Ok => ok(written(&seen.body)),
+                    Answer::Refuse(code) => Some((code, failure(code))),
+                    Answer::Silence => None,
+                }
+            }
+            _ => ok(seen.body.clone()),
+        }
+    }
+}
+
+/// A Service of type LoadBalancer, in some version.
+pub(super) fn service(name: &str, version: u64, annotations: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": name, "namespace": "default", "uid": name, "resourceVersion": version.to_string(),
+            "annotations": annotations,
+        },
+        "spec": { "type": "LoadBalancer", "clusterIPs": ["10.96.0.1"] },
+    })
+}
+
+fn written(patch: &Value) -> Value {
+    let mut service = service("web", 100, json!({}));
+    service["status"] = patch["status"].clone();
+    service["metadata"]["annotations"] = patch["metadata"]["annotations"].clone();
+    service
+}
+
+fn pool() -> Value {
+    json!({
+        "apiVersion": "ferrolb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": { "name": "p", "namespace": "ferrolb-system", "uid": "p", "resourceVersion": "1" },
+        "spec": { "addresses": ["10.0.0.1-10.0.0.9"] },
+    })
+}
+
+fn list(version: &str, kind: &str, items: &[Value]) -> Value {
+    json!({ "apiVersion": version, "kind": kind, "metadata": { "resourceVersion": "1" }, "items": items })
+}
+
+fn failure(code: StatusCode) -> Value {
+    let reason = if code == StatusCode::CONFLICT { "Conflict" } else { "InternalError" };
+    json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure",
+        "reason": reason, "message": "as told", "code": code.as_u16(),
+    })
+}
