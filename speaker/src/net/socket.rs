@@ -55,7 +55,13 @@ impl FrameSocket {
     /// # Errors
     /// `ENOBUFS` or `EAGAIN` when the queue is full, `ENETDOWN` or `ENXIO` when the interface is down or gone.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
-        self.socket.get_ref().send(frame).map(drop)
+        let socket = self.socket.get_ref();
+        match socket.send(frame) {
+            // When a link goes down the kernel leaves the error on the socket for whoever calls next, even if the
+            // link is up again by then.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => socket.send(frame).map(drop),
+            result => result.map(drop),
+        }
     }
 
     /// How many frames the kernel dropped since the socket was opened, as the queue was full.

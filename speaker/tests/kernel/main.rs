@@ -1,0 +1,59 @@
+//! The speaker's hands on a real kernel: links, packet sockets, groups, and another host's ARP and NDP.
+//!
+//! The test runs itself again in a user and network namespace of its own, where it may do all this without being
+//! root and without touching the machine's interfaces.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "this is a test, though not by its harness"
+)]
+
+mod driver;
+mod links;
+mod segment;
+mod sockets;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Set in the namespace.
+const INSIDE: &str = "FERROLB_TEST_NAMESPACE";
+
+fn main() -> ExitCode {
+    if std::env::var_os(INSIDE).is_none() {
+        let mut command = Command::new("unshare");
+        let error =
+            command.args(["--map-root-user", "--net"]).args(std::env::args_os()).env(INSIDE, "1").exec();
+        eprintln!("can't run in a namespace (needs unshare of util-linux): {error}");
+        return ExitCode::FAILURE;
+    }
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let tests: [(&str, fn()); 9] = [
+        ("links_are_told_as_they_change", links::links_are_told_as_they_change),
+        ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
+        ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
+        ("a_socket_survives_its_link_going_down", sockets::a_socket_survives_its_link_going_down),
+        (
+            "more_groups_are_joined_than_one_socket_has_room_for",
+            sockets::more_groups_are_joined_than_one_socket_has_room_for,
+        ),
+        ("another_host_resolves_owned_addresses", driver::another_host_resolves_owned_addresses),
+        ("other_and_withdrawn_addresses_are_silent", driver::other_and_withdrawn_addresses_are_silent),
+        ("a_neighbor_follows_the_announcement_at_once", driver::a_neighbor_follows_the_announcement_at_once),
+        (
+            "an_interface_that_disappears_and_comes_again",
+            driver::an_interface_that_disappears_and_comes_again,
+        ),
+    ];
+    let trials = tests.into_iter().map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}

@@ -1,0 +1,95 @@
+//! Two hosts on a wire: this namespace, and a peer's.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use ferrolb_speaker::link::LinkId;
+use ferrolb_speaker::wire::Mac;
+use tokio::runtime::{Builder, Runtime};
+
+/// How long anything may take: a multiple of every promise, since the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Our interface's hardware address.
+pub(crate) const OUR_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+/// The interface `lan0` here and `eth0` of the peer, 192.168.1.10 and fd00::10, with a wire between them.
+pub(crate) struct Segment {
+    peer: Child,
+}
+
+impl Segment {
+    /// Both ends are up.
+    pub(crate) fn new() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut peer = command.spawn().unwrap();
+        // `unshare` becomes `cat` once the namespace is there, and `cat` answers.
+        peer.stdin.as_mut().unwrap().write_all(b".").unwrap();
+        peer.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let segment = Self { peer };
+        segment.plug_in();
+        segment
+    }
+
+    /// Connects the peer.
+    pub(crate) fn plug_in(&self) {
+        let peer = self.peer.id();
+        ip(&format!("link add lan0 address {OUR_MAC} type veth peer name eth0 netns {peer}"));
+        self.peer_ip("link set eth0 up");
+        self.peer_ip("address add 192.168.1.10/24 dev eth0");
+        self.peer_ip("address add fd00::10/64 dev eth0 nodad");
+        ip("link set lan0 up");
+    }
+
+    /// The index of `lan0`.
+    pub(crate) fn link() -> LinkId {
+        LinkId(run("ip", "-oneline link show dev lan0").split(':').next().unwrap().parse().unwrap())
+    }
+
+    /// Runs `ip` on the peer.
+    pub(crate) fn peer_ip(&self, arguments: &str) -> String {
+        let net = format!("--net=/proc/{}/ns/net", self.peer.id());
+        run("nsenter", &format!("{net} ip {arguments}"))
+    }
+
+    /// Makes the peer's kernel ask for an address, and gives its entry.
+    pub(crate) fn peer_asks_for(&self, address: &str) -> String {
+        let net = format!("--net=/proc/{}/ns/net", self.peer.id());
+        let send = format!("echo > /dev/udp/{address}/9");
+        // What the datagram comes to does not matter.
+        _ = Command::new("nsenter").args([&net, "bash", "-c", &send]).stderr(Stdio::null()).status().unwrap();
+        self.peer_entry(address)
+    }
+
+    /// The peer's neighbour entry for an address.
+    pub(crate) fn peer_entry(&self, address: &str) -> String {
+        self.peer_ip(&format!("neighbor show {address} dev eth0"))
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // The namespace and the wire go with the process; the kernel takes its time for that.
+        _ = Command::new("ip").args(["link", "delete", "lan0"]).stderr(Stdio::null()).status();
+        _ = self.peer.kill();
+        _ = self.peer.wait();
+    }
+}
+
+/// Runs `ip` here.
+pub(crate) fn ip(arguments: &str) -> String {
+    run("ip", arguments)
+}
+
+/// A runtime as the binary has it.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn run(program: &str, arguments: &str) -> String {
+    let output = Command::new(program).args(arguments.split_whitespace()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -1,0 +1,105 @@
+//! Packet sockets and groups.
+
+use std::future::poll_fn;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ferrolb_speaker::net::{FrameSocket, Groups, Protocol};
+use ferrolb_speaker::wire::{Arp, Frame, Packet};
+use tokio::time::timeout;
+
+use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, runtime};
+
+/// More than a socket's option memory is enough for.
+const MANY: usize = 3000;
+
+pub(crate) fn only_address_resolution_is_received() {
+    let segment = Segment::new();
+    runtime().block_on(async {
+        let arp = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+        let ndp = FrameSocket::open(Segment::link(), Protocol::Ndp).unwrap();
+        // Broadcast datagrams and echo requests are not for us; the questions that follow are.
+        segment.peer_ip("neighbor add 192.168.1.99 lladdr ff:ff:ff:ff:ff:ff dev eth0");
+        segment.peer_ip("neighbor add fd00::99 lladdr 33:33:00:00:00:01 dev eth0");
+        segment.peer_asks_for("192.168.1.99");
+        segment.peer_asks_for("fd00::99");
+        segment.peer_asks_for("192.168.1.240");
+        segment.peer_asks_for("fd00::240");
+        let Packet::Arp(question) = receive(&arp).await.packet else { panic!("not ARP") };
+        assert_eq!(question.target_ip.to_string(), "192.168.1.240");
+        // The peer's kernel asked for the uniqueness of its own addresses before.
+        loop {
+            let Packet::Solicitation(question) = receive(&ndp).await.packet else { continue };
+            if question.target.to_string() == "fd00::240" {
+                break;
+            }
+        }
+    });
+}
+
+pub(crate) fn a_socket_survives_its_link_going_down() {
+    let segment = Segment::new();
+    runtime().block_on(async {
+        let mut socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+        let probe = Arp::probe(OUR_MAC, [192, 168, 1, 10].into());
+        ip("link set lan0 down");
+        assert_eq!(socket.send(&probe.emit()).unwrap_err().raw_os_error(), Some(libc::ENETDOWN));
+        ip("link set lan0 up");
+        socket.send(&probe.emit()).expect("no frame is lost to the error of a link that is up again");
+        let Packet::Arp(reply) = ask(&socket, &probe).await.packet else { panic!("not ARP") };
+        assert_eq!(reply.sender_ip.to_string(), "192.168.1.10", "the peer's kernel answers our probe");
+        assert_eq!(socket.drops().unwrap(), 0);
+        drop(segment);
+        let error = socket.send(&probe.emit()).unwrap_err();
+        assert!(matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV | libc::ENETDOWN)), "{error}");
+    });
+}
+
+pub(crate) fn more_groups_are_joined_than_one_socket_has_room_for() {
+    let _segment = Segment::new();
+    let (link, mut groups) = (Segment::link(), Groups::default());
+    let before = joined();
+    for n in 0..MANY {
+        groups.join(link, address(n)).unwrap();
+    }
+    // Two addresses with the same last three octets share a group.
+    let twin = Ipv6Addr::from_bits(address(0).to_bits() | 1 << 64);
+    groups.join(link, twin).unwrap();
+    assert_eq!(joined(), before + MANY);
+    for n in 0..MANY {
+        groups.leave(link, address(n));
+    }
+    assert_eq!(joined(), before + 1, "the group of the twin is still needed");
+    groups.leave(link, twin);
+    assert_eq!(joined(), before);
+}
+
+/// Asks until the answer comes: a link needs a moment to come up.
+async fn ask(socket: &FrameSocket, question: &Frame) -> Frame {
+    let asked = async {
+        loop {
+            _ = socket.send(&question.emit());
+            let answer = timeout(Duration::from_millis(100), receive(socket)).await;
+            if let Ok(answer) = answer {
+                return answer;
+            }
+        }
+    };
+    timeout(PATIENCE, asked).await.expect("nobody answers")
+}
+
+async fn receive(socket: &FrameSocket) -> Frame {
+    let mut buffer = [0; 2048];
+    let received = poll_fn(|cx| socket.poll_receive(cx, &mut buffer));
+    let length = timeout(PATIENCE, received).await.expect("nothing is received").unwrap();
+    Frame::parse(&buffer[..length]).unwrap()
+}
+
+/// Its group is none of those of the interface's own addresses.
+fn address(n: usize) -> Ipv6Addr {
+    Ipv6Addr::from_bits(0xfd00 << 112 | 0x40_0000 | u128::try_from(n).unwrap())
+}
+
+fn joined() -> usize {
+    ip("-6 maddress show dev lan0").lines().filter(|line| line.contains("inet6 ff02::1:ff")).count()
+}
