@@ -43,11 +43,10 @@ var programs = map[string]func(){
 	"kube-controller-manager": component(controllermanager.NewControllerManagerCommand),
 	"kube-proxy":              component(proxy.NewProxyCommand),
 	"kube-scheduler":          component(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
-	// The kubelet sets up the signal handler itself; a second one would panic.
-	"kubelet":     component(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
-	"kubectl":     kubectl,
-	"heartbeat":   fallible(heartbeat.Run),
-	"signing-key": fallible(signingkey.Run),
+	"kubelet":                 component(func() *cobra.Command { return kubeletCommand(kubelet.NewKubeletCommand) }),
+	"kubectl":                 kubectl,
+	"heartbeat":               fallible(heartbeat.Run),
+	"signing-key":             fallible(signingkey.Run),
 }
 
 func main() {
@@ -73,6 +72,19 @@ func main() {
 // registers flags and feature gates that the others must not see.
 func component(command func() *cobra.Command) func() {
 	return func() { os.Exit(cli.Run(command())) }
+}
+
+// kubeletCommand calls the constructor of the kubelet's command, which takes no context in older releases.
+func kubeletCommand(constructor any) *cobra.Command {
+	switch construct := constructor.(type) {
+	case func() *cobra.Command:
+		return construct()
+	case func(context.Context) *cobra.Command:
+		// The kubelet sets up the signal handler itself; a second one would panic.
+		return construct(context.Background())
+	default:
+		panic(fmt.Sprintf("this release makes its kubelet by a %T: teach kubeletCommand to call it", constructor))
+	}
 }
 
 // fallible runs a program of the lab's own.
