@@ -29,4 +29,6 @@ pub mod ownership;
 pub mod plan;
 pub mod report;
 pub mod run;
+#[cfg(test)]
+mod scripted;
 pub mod wire;

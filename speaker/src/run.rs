@@ -26,8 +26,8 @@ use crate::metrics::Metrics;
 use crate::net::exclusion::Patterns;
 use crate::net::{LinkError, LinkWatch};
 
-/// How long tasks may take to stop; the last renewal of the Lease is the longest of them.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long tasks may take to stop. A renewal of the Lease that is under way and the last one are the longest of them.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Why the speaker can't go on.
 #[derive(Debug, thiserror::Error)]

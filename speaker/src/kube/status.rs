@@ -15,13 +15,15 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::label;
 use crate::ownership::ServiceName;
 use crate::report::ServiceReport;
 
+/// A request that takes longer has failed: its connection may be dead without either end knowing.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Between a failed write and the next, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -35,6 +37,14 @@ pub struct Reported {
     pub report: ServiceReport,
     /// The Service's UID.
     pub uid: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("no answer in {TIMEOUT:?}")]
+    Timeout,
+    #[error(transparent)]
+    Api(#[from] kube::Error),
 }
 
 /// Keeps the node's `ServiceL2Status` objects as its reports are.
@@ -105,7 +115,7 @@ impl StatusWriter {
         }
     }
 
-    async fn step(&mut self, wanted: Reports, loaded: &mut bool) -> kube::Result<()> {
+    async fn step(&mut self, wanted: Reports, loaded: &mut bool) -> Result<(), WriteError> {
         let Some(wanted) = wanted else { return Ok(()) };
         if !*loaded {
             self.load().await?;
@@ -122,10 +132,10 @@ impl StatusWriter {
         Ok(())
     }
 
-    async fn load(&mut self) -> kube::Result<()> {
+    async fn load(&mut self) -> Result<(), WriteError> {
         let params =
             ListParams::default().labels(&format!("{}={}", names::NODE_LABEL, label::value(&self.node)));
-        let objects = self.api.list(&params).await?;
+        let objects = answer(self.api.list(&params)).await?;
         for status in objects.items.into_iter().filter_map(|object| object.status) {
             let name = status.service_name.clone();
             self.written.insert(ServiceName { namespace: status.service_namespace.clone(), name }, status);
@@ -133,7 +143,7 @@ impl StatusWriter {
         Ok(())
     }
 
-    async fn write(&mut self, service: &ServiceName, reported: &Reported) -> kube::Result<()> {
+    async fn write(&mut self, service: &ServiceName, reported: &Reported) -> Result<(), WriteError> {
         let status = content(&self.node, service, &reported.report);
         let known = self.written.get(service);
         if known.is_some_and(|known| says_the_same(known, &status)) {
@@ -143,7 +153,7 @@ impl StatusWriter {
         let object = object(&self.namespace, status);
         let name = object_name(&self.node, &service.namespace, &service.name);
         let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
-        self.api.patch(&name, &params, &Patch::Apply(&object)).await?;
+        answer(self.api.patch(&name, &params, &Patch::Apply(&object))).await?;
         if let Some(status) = object.status {
             self.written.insert(service.clone(), status);
         }
@@ -153,10 +163,10 @@ impl StatusWriter {
         Ok(())
     }
 
-    async fn delete(&mut self, service: &ServiceName) -> kube::Result<()> {
+    async fn delete(&mut self, service: &ServiceName) -> Result<(), WriteError> {
         let name = object_name(&self.node, &service.namespace, &service.name);
-        match self.api.delete(&name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+        match answer(self.api.delete(&name, &DeleteParams::default())).await {
+            Err(WriteError::Api(kube::Error::Api(status))) if status.is_not_found() => {}
             result => _ = result?,
         }
         self.written.remove(service);
@@ -185,10 +195,14 @@ impl StatusWriter {
             action: "Announce".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &reference).await {
+        if let Err(error) = answer(self.recorder.publish(&event, &reference)).await {
             debug!(%service, %error, "an Event can't be published");
         }
     }
+}
+
+async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    timeout(TIMEOUT, request).await.map_err(|_| WriteError::Timeout)?.map_err(WriteError::from)
 }
 
 fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> ServiceL2StatusStatus {
@@ -232,3 +246,6 @@ fn says_the_same(known: &ServiceL2StatusStatus, new: &ServiceL2StatusStatus) -> 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

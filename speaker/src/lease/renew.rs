@@ -110,7 +110,7 @@ impl Renewer {
                 () = Self::links_differ(&mut self.links, &links) => sleep(SETTLE).await,
             }
         }
-        let uid = self.surroundings.borrow().node_uid.clone().unwrap_or_default();
+        let Some(uid) = self.surroundings.borrow().node_uid.clone() else { return Ok(()) };
         let links = self.current_links();
         match self.renew(&uid, &links, HANDOVER_DURATION, acquired).await {
             Ok(()) => info!(
@@ -165,3 +165,6 @@ impl Renewer {
 fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The writer, against a scripted API server.
+
+use std::collections::VecDeque;
+
+use ferrolb_runtime::tasks::Tasks;
+use http::{Method, StatusCode};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::scripted::{Answer, Requests, Seen, server};
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_one_write_and_one_event() {
+    let mut stage = Stage::start(vec![], []);
+    stage.report(&[("web", "192.168.1.240")]);
+    let write = stage.next().await;
+    assert_eq!(write.method, Method::PATCH);
+    assert!(write.query.contains("fieldManager=ferrolb-speaker"), "{}", write.query);
+    assert_eq!(write.body["metadata"]["labels"]["ferrolb.io/node"], "node-1");
+    assert_eq!(write.body["status"]["role"], "Owner");
+    assert_eq!(write.body["status"]["ips"], json!(["192.168.1.240"]));
+    let event = stage.next().await;
+    assert_eq!(event.path, "/apis/events.k8s.io/v1/namespaces/default/events");
+    assert_eq!(event.body["reason"], "Announcing");
+    assert_eq!(event.body["regarding"]["uid"], "uid-web");
+    assert_eq!(event.body["note"], "announcing 192.168.1.240 from node node-1 on eth0");
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_process_wrote_is_taken_over_and_what_is_stale_deleted() {
+    let mut stage = Stage::start(vec![written("web", "192.168.1.240"), written("old", "192.168.1.241")], []);
+    stage.report(&[("web", "192.168.1.240")]);
+    let delete = stage.next().await;
+    assert_eq!(delete.method, Method::DELETE);
+    assert!(delete.path.contains("/default.old.node-1-"), "{}", delete.path);
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_address_is_a_write_but_no_event() {
+    let mut stage = Stage::start(vec![written("web", "192.168.1.240")], []);
+    stage.report(&[("web", "192.168.1.241")]);
+    assert_eq!(stage.next().await.body["status"]["ips"], json!(["192.168.1.241"]));
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_before_the_node_has_decided() {
+    let stage = Stage::start(vec![written("web", "192.168.1.240")], []);
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_is_tried_again_later_and_later() {
+    let failures = [
+        Answer::Refuse(StatusCode::INTERNAL_SERVER_ERROR),
+        Answer::Refuse(StatusCode::FORBIDDEN),
+        Answer::Silence,
+    ];
+    let mut stage = Stage::start(vec![], failures);
+    stage.report(&[("web", "192.168.1.240")]);
+    for _ in 0..4 {
+        assert_eq!(stage.next().await.method, Method::PATCH);
+    }
+    assert_eq!(stage.next().await.body["reason"], "Announcing");
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_what_is_gone_already_is_no_failure() {
+    let mut stage =
+        Stage::start(vec![written("web", "192.168.1.240")], [Answer::Refuse(StatusCode::NOT_FOUND)]);
+    stage.report(&[]);
+    assert_eq!(stage.next().await.method, Method::DELETE);
+    stage.ends_idle().await;
+}
+
+/// A writer and its server.
+struct Stage {
+    reports: watch::Sender<Reports>,
+    requests: Requests,
+    tasks: Tasks,
+    writer: JoinHandle<Result<(), std::convert::Infallible>>,
+}
+
+impl Stage {
+    /// The server has these objects, and gives these answers to the first writes.
+    fn start(objects: Vec<Value>, answers: impl IntoIterator<Item = Answer>) -> Self {
+        let mut answers = VecDeque::from_iter(answers);
+        let (client, requests) = server(move |seen| {
+            if seen.method == Method::GET {
+                let list = json!({
+                    "apiVersion": "ferrolb.io/v1beta1", "kind": "ServiceL2StatusList", "metadata": {}, "items": objects,
+                });
+                return Answer::Ok(Some(list));
+            }
+            if seen.method == Method::DELETE {
+                let deleted = json!({ "apiVersion": "v1", "kind": "Status", "status": "Success" });
+                return answers.pop_front().unwrap_or(Answer::Ok(Some(deleted)));
+            }
+            answers.pop_front().unwrap_or(Answer::Ok(None))
+        });
+        let (reports, receiver) = watch::channel(None);
+        let tasks = Tasks::default();
+        let writer = StatusWriter::new(client, "node-1", "ferrolb-system");
+        let writer = tokio::spawn(writer.run(receiver, tasks.shutdown()));
+        Self { reports, requests, tasks, writer }
+    }
+
+    fn report(&self, services: &[(&str, &str)]) {
+        let reported = |&(service, ip): &(&str, &str)| {
+            let report = ServiceReport {
+                ips: [ip.parse().unwrap()].into(),
+                interfaces: ["eth0".to_owned()].into(),
+                reason: "BestCandidate",
+                since: Timestamp::UNIX_EPOCH,
+            };
+            (name(service), Reported { report, uid: Some(format!("uid-{service}")) })
+        };
+        self.reports.send_replace(Some(services.iter().map(reported).collect()));
+    }
+
+    /// The next request that changes something.
+    async fn next(&mut self) -> Seen {
+        loop {
+            let next = timeout(Duration::from_secs(120), self.requests.recv());
+            let seen = next.await.expect("no request came").expect("the server ended");
+            if seen.method != Method::GET {
+                return seen;
+            }
+        }
+    }
+
+    /// Nothing more is written, and the writer stops when it is told.
+    async fn ends_idle(mut self) {
+        sleep(Duration::from_secs(300)).await;
+        while let Ok(seen) = self.requests.try_recv() {
+            assert_eq!(seen.method, Method::GET, "{seen:?}");
+        }
+        drop(self.tasks);
+        self.writer.await.unwrap().unwrap();
+    }
+}
+
+fn written(service: &str, ip: &str) -> Value {
+    let report = ServiceReport {
+        ips: [ip.parse().unwrap()].into(),
+        interfaces: ["eth0".to_owned()].into(),
+        reason: "LinkUp",
+        since: Timestamp::from_second(1000).unwrap(),
+    };
+    serde_json::to_value(object("ferrolb-system", content("node-1", &name(service), &report))).unwrap()
+}
+
+fn name(service: &str) -> ServiceName {
+    ServiceName { namespace: "default".into(), name: service.into() }
+}
