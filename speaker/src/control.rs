@@ -20,7 +20,7 @@ use crate::kube::watch::Change;
 use crate::lease::renew::Surroundings;
 use crate::link::Links;
 use crate::metrics::Metrics;
-use crate::ownership::{Desired, ServiceName};
+use crate::ownership::{Desired, Event, ServiceName};
 use crate::report::{Owned, ServiceReport};
 
 /// Changes often come several at a time: a plan is made when none came for this long, counted from the first.
@@ -169,6 +169,7 @@ impl Control {
 
     fn take_notice(&mut self, notice: Notice) {
         if let Notice::Event(event, at) = notice {
+            log(&event);
             self.owned.apply(&event, at);
             return;
         }
@@ -190,6 +191,33 @@ impl Control {
             differs
         });
     }
+}
+
+/// Logs are written here, since a reader that is slow must not delay the wire.
+fn log(event: &Event) {
+    match event {
+        Event::Announcing { address, interface, mac, services, cause, .. } => info!(
+            event = "serviceAnnounced",
+            ips = %address,
+            interface,
+            %mac,
+            service = join(services),
+            reason = cause.reason(),
+            "announcing"
+        ),
+        Event::Withdrawn { address, interface, services, cause, .. } => info!(
+            event = "serviceWithdrawn",
+            ips = %address,
+            interface,
+            service = join(services),
+            reason = cause.reason(),
+            "withdrawn: {cause}"
+        ),
+    }
+}
+
+fn join(services: &[ServiceName]) -> String {
+    services.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]

@@ -220,7 +220,6 @@ impl Driver {
         while let Some(event) = self.machine.poll_event() {
             settled = true;
             self.join_or_leave(&event);
-            log(&event);
             _ = self.wiring.notices.send(Notice::Event(event, wall_clock()));
         }
         if settled {
@@ -260,32 +259,6 @@ impl Driver {
             }
         }
     }
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Announcing { address, interface, mac, services, cause, .. } => info!(
-            event = "serviceAnnounced",
-            ips = %address,
-            interface,
-            %mac,
-            service = join(services),
-            reason = cause.reason(),
-            "announcing"
-        ),
-        Event::Withdrawn { address, interface, services, cause, .. } => info!(
-            event = "serviceWithdrawn",
-            ips = %address,
-            interface,
-            service = join(services),
-            reason = cause.reason(),
-            "withdrawn: {cause}"
-        ),
-    }
-}
-
-fn join(services: &[crate::ownership::ServiceName]) -> String {
-    services.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]

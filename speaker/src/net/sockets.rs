@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::task::{Context, Poll};
 
 use super::{FrameSocket, Protocol};
@@ -59,10 +60,9 @@ impl<T> Sockets<T> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<(Port, io::Result<usize>)> {
-        let last = self.last;
-        let (before, after): (Vec<_>, Vec<_>) =
-            self.open.iter().partition(|(port, _)| last.is_some_and(|last| **port <= last));
-        for (&port, (socket, _)) in after.into_iter().chain(before) {
+        let others = self.open.range((self.last.map_or(Unbounded, Excluded), Unbounded));
+        let rest = self.last.map(|last| self.open.range(..=last)).into_iter().flatten();
+        for (&port, (socket, _)) in others.chain(rest) {
             if let Poll::Ready(result) = socket.poll_receive(cx, buffer) {
                 self.last = Some(port);
                 return Poll::Ready((port, result));
