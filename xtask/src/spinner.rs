@@ -25,7 +25,7 @@ impl Spinner {
         let done = work();
         match &done {
             Ok(_) => self.finished(name, start.elapsed()),
-            Err(_) => self.remove(name),
+            Err(_) => self.failed(name),
         }
         done
     }
@@ -59,6 +59,10 @@ impl Progress for Spinner {
     fn finished(&self, step: &str, took: Duration) {
         self.remove(step);
         self.say(&format!("  {step}: {:.1} s", took.as_secs_f64()));
+    }
+
+    fn failed(&self, step: &str) {
+        self.remove(step);
     }
 
     fn note(&self, text: &str) {

@@ -263,7 +263,7 @@ spec:
       topologySpreadConstraints:
       - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
       containers:
-      - {name: nginx, image: "docker.io/library/nginx:lab", readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}
+      - {name: nginx, image: "docker.io/library/nginx:1", readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}
 ---
 apiVersion: v1
 kind: Service

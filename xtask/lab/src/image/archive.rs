@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 /// What to make an image of.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The full name with registry and tag, such as `docker.io/library/nginx:lab`.
+    /// The full name with registry and tag, such as `docker.io/library/nginx:1`.
     pub name: String,
     /// Program and arguments.
     pub entrypoint: Vec<String>,

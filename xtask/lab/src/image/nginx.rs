@@ -9,7 +9,7 @@ use super::archive::{Entry, Image};
 use super::debian;
 
 /// The name of the image; pods that use it need no registry.
-pub const NGINX_IMAGE: &str = "docker.io/library/nginx:lab";
+pub const NGINX_IMAGE: &str = "docker.io/library/nginx:1";
 /// To be changed whenever the recipe below changes.
 pub(super) const CACHE_NAME: &str = "nginx-2.tar";
 

@@ -1,5 +1,7 @@
 //! Announcing: who answers on the wire, and for how long.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::Fixture;
@@ -18,8 +20,12 @@ pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixtur
     let mac = lab.host(&owners[0])?.plan().mac();
     for address in await_addresses(lab, "answered")? {
         eventually(|| {
-            // Nobody answers an echo request for a Service: asking for it is what makes the kernel resolve it.
-            client.exec(["ping", "-c1", "-W1", &address.to_string()])?;
+            // Nobody serves there: that a connection is tried is what makes the kernel resolve the address.
+            let url = match address {
+                IpAddr::V4(v4) => format!("http://{v4}"),
+                IpAddr::V6(v6) => format!("http://[{v6}]"),
+            };
+            client.exec(["curl", "--silent", "--max-time", "1", &url])?;
             let entry = client.exec_ok(["ip", "neigh", "show", &address.to_string()])?;
             ensure!(entry.contains(&mac), "{address}: {entry}");
             Ok(())
