@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::ownership::{Desired, Event, ServiceName};
 use crate::report::{Owned, ServiceReport};
 
-/// Changes often come several at a time: a plan is made when none came for this long, counted from the first.
+/// Changes often come several at a time: a plan is made this long after the first of them.
 const SETTLE: Duration = Duration::from_millis(5);
 
 /// What the control loop is connected to.
@@ -82,14 +82,11 @@ impl Control {
                     None => std::future::pending().await,
                 }
             };
+            // In this order: what ended because of the shutdown is no error, and changes of the API, of which there may
+            // always be another, come last.
             tokio::select! {
+                biased;
                 () = &mut stop => return Ok(()),
-                change = changes.next() => {
-                    let change = change.ok_or(SourceEnded("the watches"))?;
-                    let now = now();
-                    let differs = self.index.apply(&change, now);
-                    self.after(differs, now);
-                }
                 changed = self.wiring.links.changed() => {
                     changed.map_err(|_| SourceEnded("the watch of links"))?;
                     self.after(true, now());
@@ -109,6 +106,12 @@ impl Control {
                         self.plan_due = None;
                         self.plan();
                     }
+                }
+                change = changes.next() => {
+                    let change = change.ok_or(SourceEnded("the watches"))?;
+                    let now = now();
+                    let differs = self.index.apply(&change, now);
+                    self.after(differs, now);
                 }
             }
         }

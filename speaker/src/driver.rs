@@ -97,13 +97,11 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             };
+            // In this order: what ended because of the shutdown is no error, and frames, of which there may always be
+            // another, come last.
             tokio::select! {
+                biased;
                 () = &mut stop => return Ok(()),
-                (port, received) = poll_fn(|cx| self.sockets.poll_receive(cx, &mut buffer)) => {
-                    self.received(port, received, &buffer);
-                    self.drain(&mut buffer).await;
-                }
-                () = timeout => self.machine.handle_timeout(now()),
                 changed = self.wiring.links.changed() => {
                     changed.map_err(|_| SourceEnded("the watch of links"))?;
                     self.take_links();
@@ -112,7 +110,12 @@ impl Driver {
                     changed.map_err(|_| SourceEnded("the control loop"))?;
                     self.take_desired();
                 }
+                () = timeout => self.machine.handle_timeout(now()),
                 _ = upkeep.tick() => self.maintain(),
+                (port, received) = poll_fn(|cx| self.sockets.poll_receive(cx, &mut buffer)) => {
+                    self.received(port, received, &buffer);
+                    self.drain(&mut buffer).await;
+                }
             }
             self.carry_out();
         }

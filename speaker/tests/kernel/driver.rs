@@ -134,7 +134,9 @@ impl Speaker {
 
 impl Drop for Speaker {
     fn drop(&mut self) {
+        // All parts of a process that stops may end before the driver looks.
         drop(self.tasks.take());
+        self.desired = watch::Sender::new(None);
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
