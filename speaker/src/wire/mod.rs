@@ -81,9 +81,6 @@ pub enum WireError {
     /// Neighbour discovery that breaks a validity rule of RFC 4861 section 7.1.
     #[error("invalid neighbour discovery: {0}")]
     Invalid(&'static str),
-    /// Text that is no hardware address.
-    #[error("expected six hexadecimal octets such as 02:00:5e:10:00:01")]
-    MacText,
 }
 
 impl WireError {
@@ -96,7 +93,6 @@ impl WireError {
             WireError::HopLimit(_) => "hop_limit",
             WireError::Checksum => "checksum",
             WireError::Invalid(_) => "invalid",
-            WireError::MacText => "mac_text",
         }
     }
 }
