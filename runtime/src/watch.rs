@@ -1,13 +1,15 @@
-//! Watches that keep a store up to date and survive what they can't decode.
+//! Watches that survive what they can't decode and an API server that goes away, with a store or without one.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef, Store, store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::warn;
@@ -15,16 +17,26 @@ use tracing::warn;
 /// Objects a page of the initial list: small pages bound the memory that decoding takes.
 const PAGE_SIZE: u32 = 200;
 
+/// The longest delay before a watch is taken up again: a server that comes back is noticed soon.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
 /// The configuration of our watches: everything, in small pages.
 pub fn config() -> watcher::Config {
     watcher::Config::default().page_size(PAGE_SIZE)
 }
 
+/// An object that can't be decoded: what can be told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// Its namespace, if it is in one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
 /// A store of all objects of a kind, and the stream of events that fills it while it is polled.
 ///
-/// `strip` removes from an object what nobody reads before it is stored. An object that can't be decoded is logged
-/// and left out, or stays as it was: it never ends the watch. An error in the stream means that the watch is down;
-/// it is taken up again with a growing delay, and the next event means that it is up.
+/// As [`events`], but an object that can't be decoded is left out, or stays as it was.
 pub fn reflect<K>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
@@ -35,44 +47,106 @@ where
 {
     let (reader, writer) = store();
     let known = reader.clone();
-    let decoded = watcher(api, config).default_backoff().filter_map(move |event| {
-        std::future::ready(event.map(|event| decode(event, &known, strip)).transpose())
-    });
+    let decoded = events(api, config, strip)
+        .filter_map(move |event| std::future::ready(event.map(|event| or_known(event, &known)).transpose()));
     (reader, reflector::reflector(writer, decoded))
 }
 
-fn decode<K>(event: Event<DeserializeGuard<K>>, known: &Store<K>, strip: fn(&mut K)) -> Option<Event<K>>
+/// The events of all objects of a kind.
+///
+/// `strip` removes from an object what nobody reads. An object that can't be decoded is logged and told as such: it
+/// never ends the watch. An error in the stream means that the watch is down; it is taken up again with a growing
+/// delay, and the next event means that it is up.
+pub fn events<K>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    strip: fn(&mut K),
+) -> impl Stream<Item = watcher::Result<Event<Result<K, Undecodable>>>> + Send
 where
-    K: Resource<DynamicType = ()> + Clone + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let accept = |guard: DeserializeGuard<K>| match guard.0 {
+    let delays = Delays(DefaultBackoff::default());
+    watcher(api, config).backoff(delays).map(move |event| event.map(|event| decode(event, strip)))
+}
+
+fn decode<K>(event: Event<DeserializeGuard<K>>, strip: fn(&mut K)) -> Event<Result<K, Undecodable>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let read = |guard: DeserializeGuard<K>| match guard.0 {
         Ok(mut object) => {
             object.managed_fields_mut().clear();
             strip(&mut object);
-            Some(object)
+            Ok(object)
         }
         Err(invalid) => {
-            let name = invalid.metadata.name.unwrap_or_default();
+            let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name.unwrap_or_default());
             warn!(
                 event = "objectSkipped",
                 kind = %K::kind(&()),
-                namespace = invalid.metadata.namespace,
+                namespace,
                 name,
                 error = %invalid.error,
                 "an object can't be decoded: it is left as it was, or out"
             );
+            Err(Undecodable { namespace, name })
+        }
+    };
+    match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(guard) => Event::InitApply(read(guard)),
+        Event::Apply(guard) => Event::Apply(read(guard)),
+        Event::Delete(guard) => Event::Delete(read(guard)),
+    }
+}
+
+/// Puts the object that is known in the place of one that can't be decoded.
+fn or_known<K>(event: Event<Result<K, Undecodable>>, known: &Store<K>) -> Option<Event<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let accept = |read: Result<K, Undecodable>| match read {
+        Ok(object) => Some(object),
+        Err(Undecodable { namespace, name }) => {
             let mut reference = ObjectRef::new(&name);
-            reference.namespace = invalid.metadata.namespace;
+            reference.namespace = namespace;
             known.get(&reference).map(|object| K::clone(&object))
         }
     };
     Some(match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
-        Event::InitApply(guard) => Event::InitApply(accept(guard)?),
-        Event::Apply(guard) => Event::Apply(accept(guard)?),
-        Event::Delete(guard) => Event::Delete(accept(guard)?),
+        Event::InitApply(read) => Event::InitApply(accept(read)?),
+        Event::Apply(read) => Event::Apply(accept(read)?),
+        Event::Delete(read) => Event::Delete(accept(read)?),
     })
+}
+
+/// Delays that grow up to [`LONGEST_DELAY`], with jitter.
+struct Delays(DefaultBackoff);
+
+impl Iterator for Delays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(shortened)
+    }
+}
+
+impl Backoff for Delays {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// A delay within the limit. What it has below a second is random and stays, so that not all come back at once.
+fn shortened(delay: Duration) -> Duration {
+    if delay < LONGEST_DELAY {
+        delay
+    } else {
+        LONGEST_DELAY - Duration::from_secs(1) + Duration::from_nanos(delay.subsec_nanos().into())
+    }
 }
 
 #[cfg(test)]
@@ -84,8 +158,7 @@ mod tests {
 
     #[test]
     fn a_decodable_object_is_stripped() {
-        let (known, _writer) = store();
-        let Some(Event::Apply(service)) = decode(Event::Apply(guarded(good())), &known, strip) else {
+        let Event::Apply(Ok(service)) = decode(Event::Apply(guarded(good())), strip) else {
             panic!("the object was left out");
         };
         assert!(service.metadata.managed_fields.is_none_or(|fields| fields.is_empty()));
@@ -95,16 +168,36 @@ mod tests {
     #[test]
     fn an_undecodable_object_is_left_out_or_stays_as_it_was() {
         let (known, mut writer) = store();
-        assert!(decode(Event::Apply(guarded(bad())), &known, strip).is_none());
+        assert!(or_known(decode(Event::Apply(guarded(bad())), strip), &known).is_none());
 
         writer.apply_watcher_event(&Event::Apply(serde_json::from_value::<Service>(good()).unwrap()));
         for event in [Event::InitApply, Event::Apply, Event::Delete] {
-            let kept = decode(event(guarded(bad())), &known, strip).unwrap();
+            let kept = or_known(decode(event(guarded(bad())), strip), &known).unwrap();
             let (Event::InitApply(service) | Event::Apply(service) | Event::Delete(service)) = kept else {
                 panic!("{kept}");
             };
             assert_eq!(service.spec.unwrap().type_.as_deref(), Some("LoadBalancer"));
         }
+    }
+
+    #[test]
+    fn an_undecodable_object_is_told_by_its_name() {
+        let Event::Delete(Err(undecodable)) = decode(Event::Delete(guarded(bad())), strip) else {
+            panic!("the object was decoded");
+        };
+        assert_eq!((undecodable.namespace.as_deref(), &*undecodable.name), (Some("default"), "web"));
+    }
+
+    #[test]
+    fn a_watch_is_taken_up_again_within_five_seconds() {
+        let delays: Vec<_> = Delays(DefaultBackoff::default()).take(20).collect();
+        assert!(delays.iter().all(|delay| *delay <= LONGEST_DELAY), "{delays:?}");
+        assert!(
+            delays[10..].iter().all(|delay| *delay >= LONGEST_DELAY - Duration::from_secs(1)),
+            "{delays:?}"
+        );
+        let distinct: std::collections::BTreeSet<_> = delays[10..].iter().collect();
+        assert!(distinct.len() > 1, "{delays:?}");
     }
 
     fn guarded(object: Value) -> DeserializeGuard<Service> {
