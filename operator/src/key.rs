@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Namespace and name of a Service; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,9 +20,8 @@ impl ServiceKey {
         Self { namespace: namespace.into(), name: name.into() }
     }
 
-    /// The key of a Service.
-    pub fn of(service: &Service) -> Self {
-        let metadata = &service.metadata;
+    /// The key of the Service with this metadata.
+    pub fn of(metadata: &ObjectMeta) -> Self {
         Self::new(
             metadata.namespace.as_deref().unwrap_or_default(),
             metadata.name.as_deref().unwrap_or_default(),

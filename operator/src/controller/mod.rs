@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use ferrolb_runtime::readiness::Gate;
 use ferrolb_runtime::tasks::Shutdown;
+use ferrolb_runtime::watch::Undecodable;
 use futures::StreamExt;
 use futures::future::{BoxFuture, Fuse, FusedFuture, FutureExt};
 use futures::stream::{BoxStream, FuturesUnordered};
@@ -26,8 +27,8 @@ use tracing::{info, warn};
 
 use self::events::Events;
 use self::objects::Rounds;
-use self::sweep::Sweeps;
-use self::watches::{Change, Progress, Stores};
+use self::sweep::{Existing, Sweeps};
+use self::watches::{Change, Progress, Stores, sorted};
 use self::write::{Outcome, Tried, Writer};
 use crate::engine::Engine;
 use crate::key::ServiceKey;
@@ -165,7 +166,10 @@ impl Controller {
         }
         if self.sweep.is_terminated() && self.sweeps.begin(now) {
             let (client, namespace) = (self.client.clone(), self.namespace.clone());
-            self.sweep = sweep::sweep(client, namespace, self.stores.clone()).boxed().fuse();
+            let nodes =
+                sorted(&self.stores.nodes).iter().filter_map(|node| node.metadata.name.clone()).collect();
+            let existing = Existing { nodes, services: self.engine.services().clone() };
+            self.sweep = sweep::sweep(client, namespace, existing).boxed().fuse();
         }
         if self.round.is_terminated() && self.rounds.begin(now) {
             let standings = self.engine.standings().iter();
@@ -215,12 +219,18 @@ impl Controller {
         }
     }
 
-    fn take_in_service(&mut self, event: Event<Service>, now: Instant) {
+    fn take_in_service(&mut self, event: Event<Result<Service, Undecodable>>, now: Instant) {
         match event {
             Event::Init => self.engine.begin_list(),
-            Event::InitApply(service) | Event::Apply(service) => self.engine.apply_service(&service, now),
+            Event::InitApply(Ok(service)) | Event::Apply(Ok(service)) => {
+                self.engine.apply_service(&service, now);
+            }
+            Event::InitApply(Err(undecodable)) | Event::Apply(Err(undecodable)) => {
+                self.engine.keep_service(&key_of(&undecodable));
+            }
             Event::Delete(service) => {
-                self.engine.delete_service(&ServiceKey::of(&service));
+                let key = service.map_or_else(|service| key_of(&service), |it| ServiceKey::of(&it.metadata));
+                self.engine.delete_service(&key);
                 self.sweeps.request(now);
             }
             Event::InitDone => {
@@ -283,6 +293,10 @@ impl Loaded {
         let all = Self { services: true, pools: true, advertisements: true, namespaces: true, nodes: true };
         *self == all
     }
+}
+
+fn key_of(service: &Undecodable) -> ServiceKey {
+    ServiceKey::new(service.namespace.as_deref().unwrap_or_default(), &service.name)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]

@@ -3,15 +3,15 @@
 //! Speakers remove their own reports. So the operator looks for such only at its start and some time after a node
 //! or a Service has gone, and needs neither a watch nor a copy of them.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use ferrolb_crds::service_l2_status::{ServiceL2Status, ServiceL2StatusStatus};
 use kube::api::{DeleteParams, ListParams, Preconditions};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
 use tracing::{info, warn};
 
-use super::watches::Stores;
+use crate::key::ServiceKey;
 
 /// How long speakers have to remove their own reports first.
 const DELAY: Duration = Duration::from_secs(30);
@@ -41,22 +41,29 @@ impl Sweeps {
     }
 }
 
+/// What there is in the cluster.
+#[derive(Debug)]
+pub(super) struct Existing {
+    pub(super) nodes: HashSet<String>,
+    pub(super) services: HashSet<ServiceKey>,
+}
+
 /// Removes the stale reports. Returns whether that succeeded.
-pub(super) async fn sweep(client: Client, namespace: String, stores: Stores) -> bool {
+pub(super) async fn sweep(client: Client, namespace: String, existing: Existing) -> bool {
     let reports: Api<ServiceL2Status> = Api::namespaced(client, &namespace);
-    let swept = remove_stale(&reports, &stores).await;
+    let swept = remove_stale(&reports, &existing).await;
     if let Err(error) = &swept {
         warn!(event = "reportsNotSwept", %error);
     }
     swept.is_ok()
 }
 
-async fn remove_stale(reports: &Api<ServiceL2Status>, stores: &Stores) -> kube::Result<()> {
+async fn remove_stale(reports: &Api<ServiceL2Status>, existing: &Existing) -> kube::Result<()> {
     let mut page = ListParams::default().limit(PAGE_SIZE);
     loop {
         let list = reports.list(&page).await?;
         for report in list.items {
-            let stale = report.status.as_ref().is_some_and(|status| is_stale(status, stores));
+            let stale = report.status.as_ref().is_some_and(|status| existing.lacks(status));
             if let (true, Some(name)) = (stale, report.metadata.name) {
                 let preconditions = Preconditions { uid: report.metadata.uid, ..Preconditions::default() };
                 match reports.delete(&name, &DeleteParams::default().preconditions(preconditions)).await {
@@ -73,8 +80,48 @@ async fn remove_stale(reports: &Api<ServiceL2Status>, stores: &Stores) -> kube::
     }
 }
 
-fn is_stale(report: &ServiceL2StatusStatus, stores: &Stores) -> bool {
-    let node = ObjectRef::new(&report.node);
-    let service = ObjectRef::new(&report.service_name).within(&report.service_namespace);
-    stores.nodes.get(&node).is_none() || stores.services.get(&service).is_none()
+impl Existing {
+    /// Whether the node or the Service of a report is gone.
+    fn lacks(&self, report: &ServiceL2StatusStatus) -> bool {
+        let service = ServiceKey::new(&report.service_namespace, &report.service_name);
+        !self.nodes.contains(&report.node) || !self.services.contains(&service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_stale_without_its_node_or_its_service() {
+        let existing = Existing {
+            nodes: HashSet::from(["n".to_owned()]),
+            services: HashSet::from([ServiceKey::new("default", "web")]),
+        };
+        for (node, namespace, service, stale) in [
+            ("n", "default", "web", false),
+            ("gone", "default", "web", true),
+            ("n", "default", "gone", true),
+            ("n", "other", "web", true),
+        ] {
+            let report = serde_saphyr::from_str(&format!(
+                "{{node: {node}, serviceName: {service}, serviceNamespace: {namespace}, role: Owner, ips: [], \
+                 interfaces: [], reason: R, since: '2026-01-01T00:00:00Z'}}"
+            ));
+            assert_eq!(existing.lacks(&report.unwrap()), stale, "{node} {namespace}/{service}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
+    fn speakers_have_time_to_remove_their_own_reports() {
+        let start = Instant::now();
+        let mut sweeps = Sweeps::default();
+        sweeps.request(start);
+        sweeps.request(start + DELAY / 2);
+        assert_eq!(sweeps.poll_timeout(), Some(start + DELAY));
+        assert!(
+            !sweeps.begin(start + DELAY / 2) && sweeps.begin(start + DELAY) && !sweeps.begin(start + DELAY)
+        );
+    }
 }

@@ -1,11 +1,10 @@
 //! The watches, as one stream of what changed.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use ferrolb_crds::advertisement::L2Advertisement;
 use ferrolb_crds::pool::IPAddressPool;
-use ferrolb_runtime::watch::{config, reflect};
+use ferrolb_runtime::watch::{Undecodable, config, events, reflect};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Node, Service};
@@ -22,7 +21,7 @@ const BATCH: usize = 256;
 /// Something that a watch shows.
 #[derive(Debug)]
 pub(super) enum Change {
-    Service(Box<Event<Service>>),
+    Service(Box<Event<Result<Service, Undecodable>>>),
     Namespace(Box<Event<Namespace>>),
     Pools(Progress),
     Advertisements(Progress),
@@ -55,10 +54,8 @@ impl Progress {
     }
 }
 
-/// The objects that the operator reads, as last seen. Clones show the same.
-#[derive(Clone)]
+/// The objects of which there are few, as last seen.
 pub(super) struct Stores {
-    pub(super) services: Store<Service>,
     pub(super) pools: Store<IPAddressPool>,
     pub(super) advertisements: Store<L2Advertisement>,
     pub(super) nodes: Store<Node>,
@@ -66,41 +63,37 @@ pub(super) struct Stores {
 
 /// Starts all watches. The stores are filled while the stream is polled.
 pub(super) fn watch(client: &Client, namespace: &str) -> (Stores, BoxStream<'static, Vec<Change>>) {
-    let (services, service_events) = reflect(Api::all(client.clone()), config(), strip_service);
+    let service_events = events(Api::all(client.clone()), config(), strip_service);
     let (pools, pool_events) = reflect(Api::namespaced(client.clone(), namespace), config(), |_| ());
     let (advertisements, advertisement_events) =
         reflect(Api::namespaced(client.clone(), namespace), config(), |_| ());
     let (_, namespace_events) = reflect(Api::all(client.clone()), config(), strip_namespace);
     let (nodes, node_events) = reflect(Api::all(client.clone()), config(), strip_node);
     let mut all = SelectAll::new();
-    all.push(changes(service_events, |event| Change::Service(Box::new(event))));
-    all.push(changes(pool_events, |event| Change::Pools(Progress::of(&event))));
-    all.push(changes(advertisement_events, |event| Change::Advertisements(Progress::of(&event))));
-    all.push(changes(namespace_events, |event| Change::Namespace(Box::new(event))));
-    all.push(changes(node_events, |event| Change::Nodes(Progress::of(&event))));
-    (Stores { services, pools, advertisements, nodes }, all.ready_chunks(BATCH).boxed())
+    all.push(changes(service_events, "Service", |event| Change::Service(Box::new(event))));
+    all.push(changes(pool_events, "IPAddressPool", |event| Change::Pools(Progress::of(&event))));
+    all.push(changes(advertisement_events, "L2Advertisement", |event| {
+        Change::Advertisements(Progress::of(&event))
+    }));
+    all.push(changes(namespace_events, "Namespace", |event| Change::Namespace(Box::new(event))));
+    all.push(changes(node_events, "Node", |event| Change::Nodes(Progress::of(&event))));
+    (Stores { pools, advertisements, nodes }, all.ready_chunks(BATCH).boxed())
 }
 
-fn changes<K>(
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    change: fn(Event<K>) -> Change,
+fn changes<E>(
+    events: impl Stream<Item = watcher::Result<Event<E>>> + Send + 'static,
+    kind: &'static str,
+    change: fn(Event<E>) -> Change,
 ) -> BoxStream<'static, Change>
 where
-    K: Resource<DynamicType = ()> + Debug + Send + 'static,
+    E: Send + 'static,
 {
     events
         .map(move |event| match event {
             Ok(event) => change(event),
-            Err(error) => Change::Down(kind::<K>(), error),
+            Err(error) => Change::Down(kind, error),
         })
         .boxed()
-}
-
-fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
-    match K::kind(&()) {
-        std::borrow::Cow::Borrowed(kind) => kind,
-        std::borrow::Cow::Owned(_) => "unknown",
-    }
 }
 
 fn strip_service(service: &mut Service) {

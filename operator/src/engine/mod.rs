@@ -47,7 +47,9 @@ pub struct Engine {
     queue: Queue,
     /// Services that would take more as soon as there is more.
     waiting: BTreeSet<ServiceKey>,
-    /// Services named by a list that is being read.
+    /// All Services of the cluster.
+    existing: HashSet<ServiceKey>,
+    /// Those of them that a list has named which is being read.
     listed: Option<HashSet<ServiceKey>>,
     incumbents: Incumbents,
     standings: Vec<Standing>,
@@ -63,6 +65,7 @@ impl Engine {
             services: HashMap::new(),
             queue: Queue::default(),
             waiting: BTreeSet::new(),
+            existing: HashSet::new(),
             listed: None,
             incumbents: Incumbents::new(),
             standings: Vec::new(),
@@ -88,13 +91,11 @@ impl Engine {
 
     /// Takes in a Service as a watch or a write shows it. A version older than the one known is ignored.
     pub fn apply_service(&mut self, service: &Service, now: Instant) {
-        let key = ServiceKey::of(service);
+        let key = ServiceKey::of(&service.metadata);
         let uid = service.metadata.uid.as_deref().unwrap_or_default();
-        if let Some(listed) = &mut self.listed {
-            listed.insert(key.clone());
-        }
+        self.keep_service(&key);
         match self.services.get(&key) {
-            Some(known) if known.uid != uid => self.delete_service(&key),
+            Some(known) if known.uid != uid => self.replace(&key),
             Some(known) if known.is_newer_than(service) => return,
             Some(_) | None => {}
         }
@@ -121,12 +122,20 @@ impl Engine {
         self.wake();
     }
 
+    /// Notes that there is such a Service, of which nothing new can be told.
+    pub fn keep_service(&mut self, key: &ServiceKey) {
+        if let Some(listed) = &mut self.listed {
+            listed.insert(key.clone());
+        }
+        if !self.existing.contains(key) {
+            self.existing.insert(key.clone());
+        }
+    }
+
     /// Forgets a Service that is gone, and frees what it had.
     pub fn delete_service(&mut self, key: &ServiceKey) {
-        self.waiting.remove(key);
-        self.ledger.release(key);
-        self.forget(key);
-        self.wake();
+        self.existing.remove(key);
+        self.replace(key);
     }
 
     /// Begins a list of all Services: those that it does not name are gone when it ends.
@@ -137,7 +146,7 @@ impl Engine {
     /// Ends a list of all Services.
     pub fn end_list(&mut self) {
         let Some(listed) = self.listed.take() else { return };
-        let gone: Vec<_> = self.services.keys().filter(|key| !listed.contains(key)).cloned().collect();
+        let gone: Vec<_> = self.existing.difference(&listed).cloned().collect();
         for key in gone {
             self.delete_service(&key);
         }
@@ -244,6 +253,11 @@ impl Engine {
         }
     }
 
+    /// All Services of the cluster, ours and others.
+    pub fn services(&self) -> &HashSet<ServiceKey> {
+        &self.existing
+    }
+
     /// All pools and what is to be said of them.
     pub fn standings(&self) -> &[Standing] {
         &self.standings
@@ -270,6 +284,14 @@ impl Engine {
     fn enqueue_all(&mut self, which: impl Fn(&ServiceKey) -> bool) {
         let ours = self.services.iter().filter(|(key, _)| which(key));
         self.queue.extend(ours.map(|(key, tracked)| tracked.rank(key)));
+    }
+
+    /// Ends all that was known under a key, for there is another Service of that name now, or none.
+    fn replace(&mut self, key: &ServiceKey) {
+        self.waiting.remove(key);
+        self.ledger.release(key);
+        self.forget(key);
+        self.wake();
     }
 
     fn forget(&mut self, key: &ServiceKey) {

@@ -43,6 +43,9 @@ impl Ledger {
     /// Takes from the Service what it may not keep. What its status shows stays taken until the status is
     /// written.
     pub(super) fn give_up(&mut self, request: &Request) {
+        if !self.holdings.contains_key(&request.service) {
+            return;
+        }
         for family in Families::ALL {
             let place = self.assignment(&request.service).and_then(|has| has.get(family));
             let Some(place) = place.filter(|place| self.legality(request, place).is_err()) else { continue };

@@ -82,7 +82,7 @@ impl Request {
         let metadata = &service.metadata;
         let annotation = |name: &str| metadata.annotations.as_ref().and_then(|map| map.get(name));
         Self {
-            service: ServiceKey::of(service),
+            service: ServiceKey::of(&service.metadata),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
             labels: metadata.labels.clone().unwrap_or_default(),
             held: addresses_of(service),

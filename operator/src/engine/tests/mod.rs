@@ -148,6 +148,20 @@ fn a_service_deleted_while_the_watch_was_down_is_missed_in_the_list() {
 }
 
 #[test]
+fn a_service_that_can_no_longer_be_decoded_keeps_its_address() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("a", "");
+    stage.settle();
+    stage.engine.begin_list();
+    stage.engine.keep_service(&ServiceKey::new("default", "a"));
+    stage.service("b", "");
+    stage.engine.end_list();
+    stage.settle();
+    assert_eq!(stage.status("b"), "PoolExhausted");
+    assert_eq!(stage.engine.services().len(), 2);
+}
+
+#[test]
 fn a_service_of_the_same_name_is_another_one() {
     let mut stage = Stage::new("10.0.0.0/24");
     stage.service("web", "ferrolb.io/loadBalancerIPs: 10.0.0.9");
