@@ -14,8 +14,8 @@ use crate::refusal::Refusal;
 pub struct Place {
     /// The address.
     pub address: IpAddr,
-    /// The pool that contains it, or, while none does, the one that last did if that is known.
-    pub pool: Option<Arc<str>>,
+    /// The pool that contains it, or, while none does, the one that did.
+    pub pool: Arc<str>,
 }
 
 /// The addresses that a Service has: at most one of each family.

@@ -24,7 +24,9 @@ impl Ledger {
             .collect();
         let chosen = match &wish.source {
             Source::Addresses { addresses, pool } => {
-                self.check_pool(addresses, pool.as_deref())?;
+                if let Some(pool) = pool {
+                    self.check_pool(addresses, pool, missing.is_empty())?;
+                }
                 self.choose_named(request, &missing, addresses)?
             }
             Source::Pool(_) | Source::Automatic if missing.is_empty() => Vec::new(),
@@ -39,20 +41,23 @@ impl Ledger {
             }
         };
         let complete = chosen.len() == missing.len();
-        for address in chosen {
-            self.take(&request.service, Place { address, pool: None });
+        for place in chosen {
+            self.take(&request.service, place);
         }
         Ok(complete)
     }
 
-    /// The addresses asked for and the pool asked for have to agree, unless there is no such pool.
-    fn check_pool(&self, addresses: &Addresses, pool: Option<&str>) -> Result<(), Refusal> {
-        let Some(pool) = pool.and_then(|name| self.pools.get(name)) else { return Ok(()) };
-        let stray = addresses.iter().find(|address| {
-            self.pools.pool_of(*address).is_some_and(|contains| contains.name() != pool.name())
-        });
+    /// The addresses asked for and the pool asked for have to agree. A Service that has what it asks for is not
+    /// troubled because its pool was renamed.
+    fn check_pool(&self, addresses: &Addresses, name: &str, satisfied: bool) -> Result<(), Refusal> {
+        if self.pools.get(name).is_none() {
+            return if satisfied { Ok(()) } else { Err(Refusal::UnknownPool(name.to_owned())) };
+        }
+        let stray = addresses
+            .iter()
+            .find(|address| self.pools.pool_of(*address).is_some_and(|contains| **contains.name() != *name));
         match stray {
-            Some(address) => Err(Refusal::OutsideRequestedPool { address, pool: pool.name().to_string() }),
+            Some(address) => Err(Refusal::OutsideRequestedPool { address, pool: name.to_owned() }),
             None => Ok(()),
         }
     }
@@ -62,15 +67,12 @@ impl Ledger {
         request: &Request,
         missing: &[Family],
         addresses: &Addresses,
-    ) -> Result<Vec<IpAddr>, Refusal> {
-        let asked: Vec<_> = missing.iter().filter_map(|family| addresses.get(*family)).collect();
-        for address in &asked {
-            self.check_named(request, *address)?;
-        }
-        Ok(asked)
+    ) -> Result<Vec<Place>, Refusal> {
+        let asked = missing.iter().filter_map(|family| addresses.get(*family));
+        asked.map(|address| self.choose_one(request, address)).collect()
     }
 
-    fn check_named(&self, request: &Request, address: IpAddr) -> Result<(), Refusal> {
+    fn choose_one(&self, request: &Request, address: IpAddr) -> Result<Place, Refusal> {
         let pool = self.pools.pool_of(address).ok_or(Refusal::OutsidePools(address))?;
         let name = || pool.name().to_string();
         if let Some(bar) = self.bar(request, pool) {
@@ -81,7 +83,7 @@ impl Ledger {
         }
         match self.tenants.get(&address) {
             Some(by) if *by != request.service => Err(Refusal::InUse { address, by: by.clone() }),
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(Place { address, pool: pool.name().clone() }),
         }
     }
 
@@ -94,14 +96,14 @@ impl Ledger {
         has: &Assignment,
         missing: &[Family],
         pools: &[&Pool],
-    ) -> Result<Vec<IpAddr>, Refusal> {
+    ) -> Result<Vec<Place>, Refusal> {
         let automatic = wish.source == Source::Automatic;
         let bar = |pool: &Pool| {
             self.bar(request, pool)
                 .or((automatic && !pool.definition.spec.auto_assign).then_some(PoolBar::NotAutomatic))
         };
         let open: Vec<&Pool> = pools.iter().copied().filter(|pool| bar(pool).is_none()).collect();
-        let all_of = |pool: &&Pool| -> Option<Vec<IpAddr>> {
+        let all_of = |pool: &&Pool| -> Option<Vec<Place>> {
             missing.iter().map(|family| pool.lowest_free(*family)).collect()
         };
         let held_pool = |pool: &&&Pool| {
@@ -132,7 +134,7 @@ impl Ledger {
 }
 
 /// Whether a Service has what it has to have, with what it is to get of what is missing.
-fn suffices(wish: &Wish, has: &Assignment, chosen: &[IpAddr], missing: &[Family]) -> bool {
+fn suffices(wish: &Wish, has: &Assignment, chosen: &[Place], missing: &[Family]) -> bool {
     match wish.families {
         Families::One(_) | Families::RequireBoth => chosen.len() == missing.len(),
         Families::PreferBoth => !chosen.is_empty() || !has.is_empty(),

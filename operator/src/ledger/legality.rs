@@ -71,17 +71,19 @@ impl Ledger {
     fn cause(&self, request: &Request, address: IpAddr) -> Cause {
         match self.tenants.get(&address) {
             Some(other) if *other != request.service => Cause::HeldBy(other.clone()),
-            Some(_) | None => match self.legality(request, &Place { address, pool: None }) {
-                Err(cause) => cause,
-                Ok(()) => Cause::Surplus(Family::of(address)),
-            },
+            Some(_) | None => {
+                match self.place_of(request, address).map(|place| self.legality(request, &place)) {
+                    Some(Ok(())) => Cause::Surplus(Family::of(address)),
+                    Some(Err(cause)) => cause,
+                    None => Cause::OutsidePools,
+                }
+            }
         }
     }
 
     /// A pool whose ranges can't all be read may well contain the address: it keeps its assignments.
     fn is_of_unready_pool(&self, place: &Place) -> bool {
-        let pool = place.pool.as_deref().and_then(|name| self.pools.get(name));
-        pool.is_some_and(|pool| !pool.definition.ready)
+        self.pools.get(&place.pool).is_some_and(|pool| !pool.definition.ready)
     }
 
     fn forget_if_done(&mut self, request: &Request) {

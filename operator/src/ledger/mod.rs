@@ -86,7 +86,7 @@ impl Ledger {
             let assignment = &mut holding.assignment;
             for place in assignment.v4.iter_mut().chain(&mut assignment.v6) {
                 match self.pools.pool_of(place.address) {
-                    Some(pool) => place.pool = Some(pool.name().clone()),
+                    Some(pool) => place.pool = pool.name().clone(),
                     None => drop(self.outside.insert(service.clone())),
                 }
             }
@@ -104,20 +104,23 @@ impl Ledger {
     }
 
     /// Takes over the addresses of a Service's status that are legal and free, for the families that it has none
-    /// of; other free ones stay taken until [`Self::settle`]. At the start this is done for all Services, the
+    /// of; others that are free stay taken until [`Self::settle`]. At the start this is done for all Services, the
     /// oldest first, before any is given something new.
+    ///
+    /// An address that no pool contains, and that the operator did not note a pool for, is none of ours.
     pub fn adopt(&mut self, request: &Request) {
-        for (index, address) in request.held.iter().enumerate() {
-            let family = Family::of(*address);
-            if !self.is_free_for(*address, &request.service) {
+        for address in &request.held {
+            let Some(place) = self.place_of(request, *address) else { continue };
+            let tenant = self.tenants.get(address);
+            if tenant.is_some_and(|tenant| *tenant != request.service) {
                 continue;
             }
-            let noted = request.held_from.get(index).or(request.held_from.first());
-            let place = Place { address: *address, pool: noted.map(|pool| pool.as_str().into()) };
-            let vacant = self.assignment(&request.service).is_none_or(|has| has.get(family).is_none());
+            let known = tenant.is_some();
+            let has = self.assignment(&request.service);
+            let vacant = has.is_none_or(|has| has.get(Family::of(*address)).is_none());
             if vacant && self.legality(request, &place).is_ok() {
                 self.take(&request.service, place);
-            } else if !self.tenants.contains_key(address) {
+            } else if !known {
                 self.occupy(&request.service, *address);
                 self.holdings.entry(request.service.clone()).or_default().leaving.push(*address);
             }
@@ -195,22 +198,26 @@ impl Ledger {
         self.outside.iter().cloned().collect()
     }
 
-    fn is_free_for(&self, address: IpAddr, service: &ServiceKey) -> bool {
-        self.tenants.get(&address).is_none_or(|tenant| tenant == service)
+    /// The place of an address in the Service's status, if it has to do with any pool.
+    fn place_of(&self, request: &Request, address: IpAddr) -> Option<Place> {
+        let pool = self.pools.pool_of(address).map(|pool| pool.name().clone()).or_else(|| {
+            let index = request.held.iter().position(|held| *held == address)?;
+            let noted = request.held_from.get(index).or(request.held_from.first());
+            noted.map(|pool| pool.as_str().into())
+        });
+        pool.map(|pool| Place { address, pool })
     }
 
     /// Gives a free address to a Service that has none of its family.
     fn take(&mut self, service: &ServiceKey, place: Place) {
         let address = place.address;
         self.occupy(service, address);
-        let pool = self.pools.pool_of(address).map(|pool| pool.name().clone());
-        if pool.is_none() {
+        if self.pools.pool_of(address).is_none() {
             self.outside.insert(service.clone());
         }
         let holding = self.holdings.entry(service.clone()).or_default();
         holding.leaving.retain(|leaving| *leaving != address);
-        *holding.assignment.slot_mut(Family::of(address)) =
-            Some(Place { address, pool: pool.or(place.pool) });
+        *holding.assignment.slot_mut(Family::of(address)) = Some(place);
     }
 
     fn occupy(&mut self, service: &ServiceKey, address: IpAddr) {

@@ -8,6 +8,7 @@ use ferrolb_crds::pool::{IPAddressPoolSpec, PoolRanges, ServiceAllocation};
 use ferrolb_crds::range::Family;
 use ferrolb_crds::selector;
 
+use super::assignment::Place;
 use super::runs::Runs;
 use super::slots::Slots;
 use crate::refusal::PoolBar;
@@ -134,9 +135,10 @@ impl Pool {
     }
 
     /// The lowest free address of a family.
-    pub(super) fn lowest_free(&self, family: Family) -> Option<IpAddr> {
+    pub(super) fn lowest_free(&self, family: Family) -> Option<Place> {
         let space = self.space(family);
-        space.slots.address(space.taken.lowest_absent())
+        let address = space.slots.address(space.taken.lowest_absent())?;
+        Some(Place { address, pool: self.name().clone() })
     }
 
     /// Whether the pool has addresses of a family to hand out, free or not.

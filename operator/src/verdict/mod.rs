@@ -92,8 +92,8 @@ impl Ingress {
 
 /// What to write so that a Service that is ours shows the decision; `None` if it does.
 ///
-/// Addresses that are right are left as they are, in their order. Ingress points that neither we wrote nor our
-/// pools contain are left alone unless there is an address to put in their place.
+/// Addresses that are right are left as they are, in their order. Ingress points of others, which come without our
+/// annotation and are in no pool of ours, are left alone unless there is an address to put in their place.
 pub fn state(shown: &Shown, request: &Request, decision: &Decision, now: Timestamp) -> Option<Patch> {
     let Decision { assignment, refusal, given_up, .. } = decision;
     let mut draft = Draft::default();
@@ -101,13 +101,14 @@ pub fn state(shown: &Shown, request: &Request, decision: &Decision, now: Timesta
     let same = shown.ingress != Ingress::Foreign
         && assignment.iter().count() == request.held.len()
         && request.held.iter().all(|address| assignment.has(*address));
-    let ours = shown.is_marked() || given_up.iter().any(|given_up| given_up.cause != Cause::OutsidePools);
+    let ours = shown.allocated_from.is_some()
+        || given_up.iter().any(|given_up| given_up.cause != Cause::OutsidePools);
     if !same && (!assignment.is_empty() || ours) {
         draft.ingress(assignment);
     }
 
     let from = pools_of(assignment);
-    if shown.allocated_from != from && (from.is_some() || assignment.is_empty()) {
+    if shown.allocated_from != from {
         draft.annotate(from.as_deref());
     }
 
@@ -141,12 +142,12 @@ pub fn clear(shown: &Shown) -> Option<Patch> {
     if !shown.is_marked() {
         return None;
     }
-    let had_address = shown.ingress != Ingress::Empty;
+    let had_address = shown.allocated_from.is_some();
     if had_address {
-        draft.ingress(&Assignment::default());
-    }
-    if shown.allocated_from.is_some() {
         draft.annotate(None);
+        if shown.ingress != Ingress::Empty {
+            draft.ingress(&Assignment::default());
+        }
     }
     let mut conditions = shown.conditions.clone();
     if condition::remove(&mut conditions, ALLOCATED_CONDITION) {
@@ -194,9 +195,9 @@ impl Draft {
     }
 }
 
-/// The pools of an assignment in status order, one name if all are the same; `None` while one is not known.
+/// The pools of an assignment in status order, one name if all are the same.
 fn pools_of(assignment: &Assignment) -> Option<String> {
-    let mut pools = assignment.iter().map(|place| place.pool.as_deref()).collect::<Option<Vec<_>>>()?;
+    let mut pools: Vec<&str> = assignment.iter().map(|place| &*place.pool).collect();
     pools.dedup();
     (!pools.is_empty()).then(|| pools.join(","))
 }
@@ -215,10 +216,7 @@ fn message(decision: &Decision) -> String {
 }
 
 fn places(assignment: &Assignment) -> String {
-    let texts = assignment.iter().map(|place| match &place.pool {
-        Some(pool) => format!("{} from pool {pool}", place.address),
-        None => place.address.to_string(),
-    });
+    let texts = assignment.iter().map(|place| format!("{} from pool {}", place.address, place.pool));
     texts.collect::<Vec<_>>().join(", ")
 }
 

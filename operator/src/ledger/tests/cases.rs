@@ -80,6 +80,8 @@ fn an_explicit_request_gets_what_it_names_or_nothing() {
         "pool a 10.0.0.1 drain; pool b 10.0.1.1; s pool=a -> NoPoolMatches",
         "pool a 10.0.0.0/24; pool b 10.0.1.0/24; s ips=10.0.0.1 pool=b -> AddressNotInPool",
         "pool a 10.0.0.0/24; pool b 10.0.1.0/24; s ips=10.0.1.1 pool=b -> 10.0.1.1",
+        "pool a 10.0.0.0/24; s ips=10.0.0.1 pool=b -> NoPoolMatches",
+        "pool a 10.0.0.0/24; s ips=10.0.0.1 pool=a -> 10.0.0.1; no pool a; pool b 10.0.0.0/24; s -> 10.0.0.1",
         "pool a 10.0.0.0/24; s ips=10.0.0.1,10.0.0.2 -> RequestInvalid",
         "pool a 10.0.0.0/24 fd00::/64; s prefer ips=10.0.0.1 -> FamilyMismatch",
         "pool a 10.0.0.0/24 fd00::/64; s prefer ips=fd00::5,10.0.0.5 -> 10.0.0.5 fd00::5",

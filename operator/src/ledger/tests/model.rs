@@ -58,6 +58,8 @@ struct Owner {
     families: Families,
     want: Want,
     has: [Option<usize>; 2],
+    /// The pools of what it has, as its annotation names them.
+    from: Vec<String>,
 }
 
 proptest! {
@@ -82,8 +84,9 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 ledger.set_pools(model.definitions(), now);
             }
             Step::Ask(index, families, want) => {
-                let has = model.services.get(index).map_or([None; 2], |owner| owner.has);
-                model.services.insert(*index, Owner { families: *families, want: want.clone(), has });
+                let before = model.services.remove(index);
+                let (has, from) = before.map_or(([None; 2], Vec::new()), |owner| (owner.has, owner.from));
+                model.services.insert(*index, Owner { families: *families, want: want.clone(), has, from });
                 ask(&mut ledger, &mut model, *index)?;
             }
             Step::Again(index) if model.services.contains_key(index) => ask(&mut ledger, &mut model, *index)?,
@@ -122,7 +125,8 @@ fn ask(ledger: &mut Ledger, model: &mut Model, index: usize) -> Result<(), TestC
     let decision = ledger.decide(&request);
     ledger.settle(&request.service);
     let granted = model.decide(index);
-    let owner = &model.services[&index];
+    let owner = model.services.get_mut(&index).expect("it asks");
+    owner.from = decision.assignment.iter().map(|place| place.pool.to_string()).collect();
     let found: Vec<_> = decision.assignment.iter().map(|place| place.address).collect();
     prop_assert_eq!(found, held(owner.has), "{:?}", &owner.want);
     prop_assert_eq!(decision.refusal.is_none(), granted, "{:?}", decision.refusal);
@@ -310,7 +314,7 @@ fn request(index: usize, owner: &Owner, has: [Option<usize>; 2]) -> Request {
         created: jiff::Timestamp::UNIX_EPOCH,
         labels: BTreeMap::new(),
         held: held(has),
-        held_from: Vec::new(),
+        held_from: owner.from.clone(),
         wish: Ok(Wish { families: owner.families, source }),
     }
 }

@@ -125,7 +125,7 @@ impl Stage {
         let text = outcome(&decision);
         let places = || decision.assignment.iter();
         request.held = places().map(|place| place.address).collect();
-        request.held_from = places().map(|place| place.pool.as_deref().unwrap_or_default().into()).collect();
+        request.held_from = places().map(|place| place.pool.to_string()).collect();
         self.ledger.settle(&request.service);
         self.requests.insert(name.to_owned(), request);
         text
