@@ -30,12 +30,12 @@ impl Ledger {
                 return Err(Cause::AsksForAnother);
             }
         }
-        match pool {
+        match self.pools.home(place) {
             Some(pool) => match pool.admits(request, self.namespace_labels(request)) {
                 Admission::Yes | Admission::Unknown => Ok(()),
                 Admission::No => Err(Cause::PoolForOthers(pool.name().clone())),
             },
-            None if self.grace.is_some() || self.is_of_unready_pool(place) => Ok(()),
+            None if self.grace.is_some() => Ok(()),
             None => Err(Cause::OutsidePools),
         }
     }
@@ -48,15 +48,15 @@ impl Ledger {
         }
         for family in Families::ALL {
             let place = self.assignment(&request.service).and_then(|has| has.get(family));
-            let Some(place) = place.filter(|place| self.legality(request, place).is_err()) else { continue };
-            let address = place.address;
-            let shown = request.held.contains(&address);
+            if place.is_none_or(|place| self.legality(request, place).is_ok()) {
+                continue;
+            }
             let Some(holding) = self.holdings.get_mut(&request.service) else { continue };
-            *holding.assignment.slot_mut(family) = None;
-            if shown {
-                holding.leaving.push(address);
+            let Some(place) = holding.assignment.slot_mut(family).take() else { continue };
+            if request.held.contains(&place.address) {
+                holding.leaving.push(place);
             } else {
-                self.free(address);
+                self.free(&place);
             }
         }
         self.forget_if_done(request);
@@ -81,14 +81,9 @@ impl Ledger {
         }
     }
 
-    /// A pool whose ranges can't all be read may well contain the address: it keeps its assignments.
-    fn is_of_unready_pool(&self, place: &Place) -> bool {
-        self.pools.get(&place.pool).is_some_and(|pool| !pool.definition.ready)
-    }
-
     fn forget_if_done(&mut self, request: &Request) {
         let Some(Holding { assignment, leaving }) = self.holdings.get(&request.service) else { return };
-        if assignment.iter().all(|place| self.pools.pool_of(place.address).is_some()) {
+        if assignment.iter().all(|place| self.pools.home(place).is_some()) {
             self.outside.remove(&request.service);
         }
         if assignment.is_empty() && leaving.is_empty() {

@@ -42,7 +42,7 @@ pub struct Ledger {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     tenants: HashMap<IpAddr, ServiceKey>,
     holdings: HashMap<ServiceKey, Holding>,
-    /// Services with an address outside every pool.
+    /// Services with an address that is at home in no pool.
     outside: BTreeSet<ServiceKey>,
     /// Until when such an address is kept.
     grace: Option<Instant>,
@@ -54,7 +54,7 @@ pub struct Ledger {
 struct Holding {
     assignment: Assignment,
     /// Addresses that it gave up and that its status may still show.
-    leaving: Vec<IpAddr>,
+    leaving: Vec<Place>,
 }
 
 impl Ledger {
@@ -76,17 +76,15 @@ impl Ledger {
     pub fn set_pools(&mut self, definitions: Vec<PoolDefinition>, now: Instant) {
         self.pools = PoolSet::new(definitions);
         self.grace = Some(now + GRACE);
-        for address in self.tenants.keys() {
-            if let Some(pool) = self.pools.pool_of_mut(*address) {
-                pool.occupy(*address);
-            }
-        }
         self.outside.clear();
         for (service, holding) in &mut self.holdings {
-            let assignment = &mut holding.assignment;
-            for place in assignment.v4.iter_mut().chain(&mut assignment.v6) {
-                match self.pools.pool_of(place.address) {
-                    Some(pool) => place.pool = pool.name().clone(),
+            let Holding { assignment: Assignment { v4, v6 }, leaving } = holding;
+            for place in v4.iter_mut().chain(v6).chain(leaving) {
+                if let Some(pool) = self.pools.pool_of(place.address) {
+                    place.pool = pool.name().clone();
+                }
+                match self.pools.home_mut(place) {
+                    Some(pool) => pool.occupy(place.address),
                     None => drop(self.outside.insert(service.clone())),
                 }
             }
@@ -121,8 +119,8 @@ impl Ledger {
             if vacant && self.legality(request, &place).is_ok() {
                 self.take(&request.service, place);
             } else if !known {
-                self.occupy(&request.service, *address);
-                self.holdings.entry(request.service.clone()).or_default().leaving.push(*address);
+                self.occupy(&request.service, &place);
+                self.holdings.entry(request.service.clone()).or_default().leaving.push(place);
             }
         }
     }
@@ -153,8 +151,8 @@ impl Ledger {
         if holding.assignment.is_empty() {
             self.holdings.remove(service);
         }
-        for address in leaving {
-            self.free(address);
+        for place in leaving {
+            self.free(&place);
         }
     }
 
@@ -162,8 +160,8 @@ impl Ledger {
     pub fn release(&mut self, service: &ServiceKey) -> bool {
         self.outside.remove(service);
         let Some(holding) = self.holdings.remove(service) else { return false };
-        for address in holding.assignment.iter().map(|place| place.address).chain(holding.leaving) {
-            self.free(address);
+        for place in holding.assignment.iter().chain(&holding.leaving) {
+            self.free(place);
         }
         true
     }
@@ -210,28 +208,28 @@ impl Ledger {
 
     /// Gives a free address to a Service that has none of its family.
     fn take(&mut self, service: &ServiceKey, place: Place) {
-        let address = place.address;
-        self.occupy(service, address);
-        if self.pools.pool_of(address).is_none() {
+        self.occupy(service, &place);
+        if self.pools.home(&place).is_none() {
             self.outside.insert(service.clone());
         }
         let holding = self.holdings.entry(service.clone()).or_default();
-        holding.leaving.retain(|leaving| *leaving != address);
-        *holding.assignment.slot_mut(Family::of(address)) = Some(place);
+        holding.leaving.retain(|leaving| leaving.address != place.address);
+        let family = Family::of(place.address);
+        *holding.assignment.slot_mut(family) = Some(place);
     }
 
-    fn occupy(&mut self, service: &ServiceKey, address: IpAddr) {
-        let new = self.tenants.insert(address, service.clone()).is_none();
-        if new && let Some(pool) = self.pools.pool_of_mut(address) {
-            pool.occupy(address);
+    fn occupy(&mut self, service: &ServiceKey, place: &Place) {
+        let new = self.tenants.insert(place.address, service.clone()).is_none();
+        if new && let Some(pool) = self.pools.home_mut(place) {
+            pool.occupy(place.address);
         }
     }
 
-    fn free(&mut self, address: IpAddr) {
+    fn free(&mut self, place: &Place) {
         self.freed = true;
-        self.tenants.remove(&address);
-        if let Some(pool) = self.pools.pool_of_mut(address) {
-            pool.vacate(address);
+        self.tenants.remove(&place.address);
+        if let Some(pool) = self.pools.home_mut(place) {
+            pool.vacate(place.address);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ferrolb_crds::range::AddressRange;
 
+use super::assignment::Place;
 use super::pool::{Pool, PoolDefinition};
 use super::ranges::merged;
 
@@ -49,9 +50,20 @@ impl PoolSet {
         self.index_of(address).map(|index| &self.pools[index])
     }
 
-    /// As [`Self::pool_of`].
-    pub(super) fn pool_of_mut(&mut self, address: IpAddr) -> Option<&mut Pool> {
-        self.index_of(address).map(|index| &mut self.pools[index])
+    /// The pool in which an address is at home: the one that contains it, or else the one that it came from, if
+    /// that is not Ready: it keeps its assignments, and of its ranges some may be unreadable.
+    pub(super) fn home(&self, place: &Place) -> Option<&Pool> {
+        self.index_of_home(place).map(|index| &self.pools[index])
+    }
+
+    /// As [`Self::home`].
+    pub(super) fn home_mut(&mut self, place: &Place) -> Option<&mut Pool> {
+        self.index_of_home(place).map(|index| &mut self.pools[index])
+    }
+
+    fn index_of_home(&self, place: &Place) -> Option<usize> {
+        let origin = || self.by_name.get(&place.pool).copied();
+        self.index_of(place.address).or_else(|| origin().filter(|index| !self.pools[*index].definition.ready))
     }
 
     fn index_of(&self, address: IpAddr) -> Option<usize> {

@@ -60,7 +60,7 @@ fn outside_every_pool_an_address_is_kept_for_thirty_seconds_after_the_last_chang
 #[test]
 fn a_pool_that_is_not_ready_keeps_its_assignments() {
     for scenario in [
-        "pool a 10.0.0.1-10.0.0.9; s -> _; pool a 10.9.0.1 unready; wait 99; s -> 10.0.0.1; restart; wait 99; s -> 10.0.0.1",
+        "pool a 10.0.0.1-10.0.0.9; s -> _; pool a 10.9.0.1 unready; wait 99; s -> 10.0.0.1; usage a 1 0 0 0; restart; wait 99; s -> 10.0.0.1; usage a 1 0 0 0; delete s; usage a 0 0 0 0",
         "pool a 10.0.0.1; s -> _; pool a 10.0.0.0/24 unready; pool b 10.0.0.2; t -> 10.0.0.2; s -> 10.0.0.1; usage b 1 0 0 0",
         "pool a 10.0.0.1; s -> _; pool a unready; delete s; t -> NoPoolMatches; pool a 10.0.0.1; t -> 10.0.0.1",
     ] {
