@@ -11,7 +11,7 @@ mod tests;
 mod watches;
 mod write;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferrolb_runtime::readiness::Gate;
 use ferrolb_runtime::tasks::Shutdown;
@@ -36,6 +36,9 @@ use crate::metrics::Metrics;
 
 /// Writes to Services that are under way at once.
 const CONCURRENCY: usize = 32;
+
+/// How long writes that are under way may take at the end.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What the controller works on.
 #[derive(Clone, Debug)]
@@ -81,8 +84,8 @@ pub async fn run(
         metrics,
         caches,
     };
-    let (done, ()) = tokio::join!(controller.run(shutdown.clone()), sender.run(shutdown));
-    done
+    let telling = sender.run(shutdown.clone()).map(Ok);
+    tokio::try_join!(controller.run(shutdown.clone()), telling).map(drop)
 }
 
 struct Controller {
@@ -147,8 +150,9 @@ impl Controller {
                 () = timer => {}
             }
         }
-        // What is under way is finished, so that nobody has to guess what became of it.
-        while self.writes.next().await.is_some() {}
+        // What is under way is finished if it can be: half a batch is nothing to leave behind.
+        let rest = async { while self.writes.next().await.is_some() {} };
+        _ = tokio::time::timeout(DRAIN, rest).await;
         Ok(())
     }
 

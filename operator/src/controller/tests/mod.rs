@@ -1,7 +1,5 @@
 mod server;
 
-use std::time::Duration;
-
 use ferrolb_runtime::readiness::Readiness;
 use ferrolb_runtime::tasks::Tasks;
 use http::{Method, StatusCode};
@@ -79,6 +77,16 @@ async fn an_allocation_is_one_write_and_one_event() {
         "{more:?}"
     );
     stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_does_not_hold_up_the_end() {
+    let services = vec![service("web", 5, json!({}))];
+    let mut stage = Stage::start(Script { services, answers: [Answer::Silence].into(), ..Script::default() });
+    assert_eq!(stage.write().await, "5: 10.0.0.1");
+    let start = clock();
+    stage.end().await;
+    assert!(clock() - start <= Duration::from_secs(6));
 }
 
 #[tokio::test(start_paused = true)]
