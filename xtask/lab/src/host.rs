@@ -307,6 +307,6 @@ mod tests {
         let error = ensure_visible(Path::new("/var/lib/cache/kubernetes")).unwrap_err().to_string();
         assert!(error.contains("FERROLB_CACHE"), "{error}");
         ensure_visible(Path::new("/var/library/kubernetes")).expect("only whole names count");
-        ensure_visible(Path::new("/root/.cache/ferrolb")).unwrap();
+        ensure_visible(Path::new("/home/user/.cache/ferrolb")).unwrap();
     }
 }

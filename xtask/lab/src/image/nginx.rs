@@ -11,7 +11,7 @@ use super::debian;
 /// The name of the image; pods that use it need no registry.
 pub const NGINX_IMAGE: &str = "docker.io/library/nginx:1";
 /// To be changed whenever the recipe below changes.
-pub(super) const CACHE_NAME: &str = "nginx-2.tar";
+pub(super) const CACHE_NAME: &str = "nginx-3.tar";
 
 /// The stock page, on both families, over connections that last as long as a test does.
 const SITE: &str = "server {

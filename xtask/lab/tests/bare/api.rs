@@ -54,23 +54,23 @@ pub(crate) fn a_speaker_writes_objects_of_its_own_node_only(Fixture { lab, .. }:
              since: '2026-01-01T00:00:00Z'}}}}"
         )
     };
-    let create = |manifest: &str| {
+    let write = |manifest: &str| {
         let host = lab.host("bare-1")?;
         let kubectl = lab.state()?.programs.join("kubectl");
         let script = format!(
-            "echo \"{manifest}\" | {} --kubeconfig={own} create --dry-run=server --validate=ignore --filename=-",
+            "echo \"{manifest}\" | {} --kubeconfig={own} apply --server-side --force-conflicts --field-manager=test --dry-run=server --validate=ignore --filename=-",
             kubectl.display()
         );
         host.exec_ok(["sh", "-c", &script])
     };
     for manifest in [lease("bare-1"), report("bare-1")] {
-        create(&manifest)?;
+        write(&manifest)?;
     }
     for (manifest, expected) in [
         (lease("bare-2"), "the speaker on node bare-1 may write Lease ferrolb-speaker-bare-1 only"),
         (report("bare-2"), "the speaker on node bare-1 may write reports of that node only"),
     ] {
-        let refusal = create(&manifest).err().with_context(|| format!("{manifest} was accepted"))?;
+        let refusal = write(&manifest).err().with_context(|| format!("{manifest} was accepted"))?;
         ensure!(format!("{refusal:#}").contains(expected), "{refusal:#}");
     }
     Ok(())
