@@ -60,9 +60,11 @@ fn tutorial(shell: &Shell<'_>) -> Result<()> {
             "curl",
             "--silent",
             "--show-error",
-            "--retry=10",
+            "--retry",
+            "10",
             "--retry-all-errors",
-            "--max-time=5",
+            "--max-time",
+            "5",
             &format!("http://{host}"),
         ])
     });
