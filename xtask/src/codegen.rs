@@ -77,6 +77,10 @@ fn generated() -> Result<Vec<(PathBuf, String)>> {
 /// The CustomResourceDefinitions, by their path in the workspace.
 fn crds() -> Result<Vec<(PathBuf, String)>> {
     let folder = target_dir()?.join("crds");
+    // A kind that was renamed leaves nothing of its old name.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
     fs::create_dir_all(&folder)?;
     let mut crdgen =
         cargo(&["run", "--quiet", "--locked", "--package", "ferrolb-crds", "--example", "crdgen", "--"]);

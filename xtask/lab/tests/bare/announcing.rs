@@ -54,6 +54,14 @@ pub(crate) fn a_cut_link_moves_the_address_to_the_other_node(fixture: &Fixture) 
         ensure!(next != owner, "{address} is answered by {owner}, whose link is cut");
     }
     lab.host(&owner)?.restore_link()?;
+    // It is the best candidate, and has the addresses again once its Lease is live for its peer.
+    for &address in &addresses {
+        eventually(|| {
+            let back = node_of(lab, await_answer(lab, address)?)?;
+            ensure!(back == owner, "{address} is answered by {back}, not by {owner} again");
+            Ok(())
+        })?;
+    }
     fixture.delete_service("moving")
 }
 

@@ -1,5 +1,7 @@
 //! Frames that are cut short or lie.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result, bail, ensure};
 use pnet_datalink::{Channel, Config};
 
@@ -14,6 +16,9 @@ pub(crate) fn truncated_and_lying_frames_change_nothing(fixture: &Fixture) -> Re
     let lab = &fixture.lab;
     fixture.create_service("target")?;
     let addresses = await_addresses(lab, "target")?;
+    // The frames below are about these.
+    let expected: [IpAddr; 2] = ["192.168.1.240".parse()?, "fd00:192:168:1::240".parse()?];
+    ensure!(addresses == expected, "{addresses:?}");
     let before = addresses.iter().map(|&address| await_answer(lab, address)).collect::<Result<Vec<_>>>()?;
     let owner = node_of(lab, before[0])?;
     let speaker = fixture.ferrolb().speaker(&owner)?;
