@@ -15,6 +15,7 @@
 
 pub mod advertisement;
 pub mod condition;
+pub mod lease;
 pub mod manifest;
 pub mod names;
 pub mod pool;

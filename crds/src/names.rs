@@ -1,5 +1,7 @@
 //! Names that more than one part has to agree on: annotations, labels, field managers, Leases.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 /// API group of the custom resources.
 pub const GROUP: &str = "ferrolb.io";
 /// API version of the custom resources.
@@ -18,6 +20,9 @@ pub const SPEAKER_MANAGER: &str = "ferrolb-speaker";
 pub const LEASE_PREFIX: &str = "ferrolb-speaker-";
 /// Label that marks the speakers' Leases, with the node's name as its value.
 pub const LEASE_LABEL: &str = "ferrolb.io/speaker";
+
+/// Annotation of a speaker's Lease: the node's links that are up and may announce, as JSON.
+pub const LINKS_ANNOTATION: &str = "ferrolb.io/links";
 
 /// Label of a `ServiceL2Status`: the reporting node.
 pub const NODE_LABEL: &str = "ferrolb.io/node";
@@ -67,6 +72,19 @@ pub const ALLOW_SHARED_IP: UserAnnotation = UserAnnotation {
 /// Name of the node that should announce the addresses while it can.
 pub const PREFERRED_NODE: UserAnnotation = UserAnnotation { name: "ferrolb.io/preferred-node", aliases: &[] };
 
+/// The longest label value.
+const LONGEST_LABEL: usize = 63;
+
+/// A node's name as the value of a label: itself where it fits, else shortened and marked with a hash.
+pub fn label_value(name: &str) -> String {
+    if name.len() <= LONGEST_LABEL {
+        return name.to_owned();
+    }
+    let hash = format!("-{:016x}", xxh3_64(name.as_bytes()));
+    let readable: String = name.chars().take(LONGEST_LABEL - hash.len()).collect();
+    readable.trim_end_matches(['.', '-']).to_owned() + &hash
+}
+
 impl UserAnnotation {
     /// Looks the annotation up under its own name, then under its aliases.
     pub fn get<'a>(
@@ -97,5 +115,12 @@ mod tests {
             assert_eq!(ADDRESS_POOL.get(Some(&map)), Some(annotations[kept - 1].1));
         }
         assert_eq!(ADDRESS_POOL.get(None), None);
+    }
+
+    #[test]
+    fn long_names_are_shortened_and_stay_different() {
+        assert_eq!(label_value("node-1"), "node-1");
+        let (one, other) = (label_value(&("n".repeat(252) + "1")), label_value(&("n".repeat(252) + "2")));
+        assert!(one.len() <= LONGEST_LABEL && one != other, "{one} {other}");
     }
 }

@@ -5,17 +5,19 @@
 //!
 //! ```text
 //! Service, EndpointSlices ──► ServiceFacts ┐
-//! Nodes, live Leases ───────► NodeFacts    ├──► place ──► Placement: candidates in order, exclusions with reasons
+//! Nodes, Leases ─► Liveness ► NodeFacts    ├──► place ──► Placement: candidates in order, exclusions with reasons
 //! IPAddressPools ───────────► PoolFacts    │
 //! L2Advertisements ─────────► their specs  ┘
 //! ```
 
 mod facts;
 mod interfaces;
+mod liveness;
 mod order;
 mod place;
 
 pub use facts::{Endpoints, NodeFacts, PoolFacts, ServiceFacts, Speaker};
 pub use interfaces::InterfaceFilter;
+pub use liveness::Liveness;
 pub use order::rendezvous;
 pub use place::{Candidate, Exclusion, Placement, Unannounced, place, selects_node, selects_pool};

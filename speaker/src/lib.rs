@@ -4,14 +4,14 @@
 //!   API server                                                        segment
 //!       │                                                                │
 //!   kube::watch ─► kube::index ─► plan ──wishes──► driver ◄──► ownership │
-//!       │              ▲                             │  ▲               │
-//!   lease::renew   lease::liveness                   │  └─ net, wire ◄──┘
+//!       │                                            │  ▲               │
+//!   lease::renew                                     │  └─ net, wire ◄──┘
 //!       │                                            │
 //!   kube::status ◄── report ◄───────── events ───────┘
 //! ```
 //!
 //! Pure modules decide, and import no client, no socket and no clock: [`ownership`], [`plan`], [`report`], [`wire`],
-//! [`link`], and of [`lease`] all but the renewal. The left half runs on one thread ([`control`]), the right half on
+//! [`link`]. The left half runs on one thread ([`control`]), the right half on
 //! another ([`driver`]), so that no work for the API delays an answer.
 
 pub mod args;
@@ -20,7 +20,6 @@ pub mod control;
 pub mod driver;
 pub mod jitter;
 pub mod kube;
-pub mod label;
 pub mod lease;
 pub mod link;
 pub mod metrics;

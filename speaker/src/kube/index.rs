@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use ferrolb_crds::lease::{self, Observed};
 use ferrolb_crds::{IPAddressPool, L2Advertisement, L2AdvertisementSpec};
-use ferrolb_placement::{Endpoints, NodeFacts, PoolFacts, ServiceFacts, Speaker};
+use ferrolb_placement::{Endpoints, Liveness, NodeFacts, PoolFacts, ServiceFacts, Speaker};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -14,8 +15,6 @@ use kube::runtime::watcher::Event;
 use super::collection::Collection;
 use super::strip::SERVICE_NAME_LABEL;
 use super::watch::Change;
-use crate::lease::content::{self, Observed};
-use crate::lease::liveness::Liveness;
 use crate::ownership::{Desired, ServiceName};
 use crate::plan::{Facts, plan};
 
@@ -169,7 +168,7 @@ impl Index {
         self.leases.apply(event, read_lease);
         let changed = match event {
             Event::Apply(lease) | Event::InitApply(lease) => {
-                content::read(lease).is_some_and(|observed| self.liveness.observe(observed, now))
+                lease::read(lease).is_some_and(|observed| self.liveness.observe(observed, now))
             }
             Event::Delete(lease) => self.liveness.remove(&read_lease(lease).0, now),
             Event::InitDone => self.forget_unlisted(now),
@@ -211,7 +210,7 @@ fn read_node(node: &Node, scope: &Scope) -> (String, Option<NodeFacts>) {
 }
 
 fn read_lease(lease: &Lease) -> (String, Option<Observed>) {
-    let observed = content::read(lease);
+    let observed = lease::read(lease);
     (observed.as_ref().map_or_else(|| name(&lease.metadata), |observed| observed.node.clone()), observed)
 }
 

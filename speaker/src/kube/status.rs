@@ -18,7 +18,6 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::label;
 use crate::ownership::ServiceName;
 use crate::report::ServiceReport;
 
@@ -133,8 +132,11 @@ impl StatusWriter {
     }
 
     async fn load(&mut self) -> Result<(), WriteError> {
-        let params =
-            ListParams::default().labels(&format!("{}={}", names::NODE_LABEL, label::value(&self.node)));
+        let params = ListParams::default().labels(&format!(
+            "{}={}",
+            names::NODE_LABEL,
+            names::label_value(&self.node)
+        ));
         let objects = answer(self.api.list(&params)).await?;
         for status in objects.items.into_iter().filter_map(|object| object.status) {
             let name = status.service_name.clone();
@@ -221,7 +223,7 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
 
 fn object(namespace: &str, status: ServiceL2StatusStatus) -> ServiceL2Status {
     let labels = [
-        (names::NODE_LABEL, label::value(&status.node)),
+        (names::NODE_LABEL, names::label_value(&status.node)),
         (names::SERVICE_NAME_LABEL, status.service_name.clone()),
         (names::SERVICE_NAMESPACE_LABEL, status.service_namespace.clone()),
     ];

@@ -7,8 +7,6 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Service, ServiceSpe
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::lease::content::LINKS_ANNOTATION;
-
 /// Keeps labels, our annotations, class, traffic policy and addresses.
 pub(super) fn service(service: &mut Service) {
     keep_annotations(&mut service.metadata, &[names::PREFERRED_NODE.name]);
@@ -64,7 +62,7 @@ pub(super) fn advertisement(advertisement: &mut L2Advertisement) {
 
 /// Keeps the links and the spec.
 pub(super) fn lease(lease: &mut Lease) {
-    keep_annotations(&mut lease.metadata, &[LINKS_ANNOTATION]);
+    keep_annotations(&mut lease.metadata, &[names::LINKS_ANNOTATION]);
 }
 
 /// Label of a slice: the Service that it belongs to.

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use ferrolb_crds::lease::{self, HANDOVER_DURATION, LeaseLink, PERIODS, period};
 use ferrolb_crds::names::{LEASE_PREFIX, SPEAKER_MANAGER};
 use ferrolb_runtime::readiness::Gate;
 use ferrolb_runtime::tasks::Shutdown;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::content::{self, HANDOVER_DURATION, LeaseLink, PERIODS, period};
+use super::links;
 use crate::jitter;
 use crate::link::Links;
 use crate::metrics::RenewalMetrics;
@@ -132,8 +133,8 @@ impl Renewer {
         duration: Duration,
         acquired: Timestamp,
     ) -> Result<(), RenewalError> {
-        let holder = content::Holder { node: &self.node, uid, namespace: &self.namespace };
-        let lease = content::write(holder, links, duration, acquired, wall_clock());
+        let holder = lease::Holder { node: &self.node, uid, namespace: &self.namespace };
+        let lease = lease::write(holder, links, duration, acquired, wall_clock());
         let params = PatchParams::apply(SPEAKER_MANAGER).force();
         let name = self.name();
         let patch = Patch::Apply(&lease);
@@ -144,8 +145,7 @@ impl Renewer {
 
     /// Resolves when the links are no longer those that the Lease tells.
     async fn links_differ(receiver: &mut watch::Receiver<Option<Links>>, told: &[LeaseLink]) {
-        let differ =
-            |links: &Option<Links>| links.as_ref().is_some_and(|links| content::links(links) != told);
+        let differ = |links: &Option<Links>| links.as_ref().is_some_and(|links| links::links(links) != told);
         if receiver.wait_for(differ).await.is_err() {
             // The sender is gone, so they will not change.
             std::future::pending().await
@@ -153,7 +153,7 @@ impl Renewer {
     }
 
     fn current_links(&self) -> Vec<LeaseLink> {
-        self.links.borrow().as_ref().map(content::links).unwrap_or_default()
+        self.links.borrow().as_ref().map(links::links).unwrap_or_default()
     }
 
     fn name(&self) -> String {

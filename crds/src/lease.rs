@@ -1,19 +1,15 @@
-//! What a Lease says, and how.
+//! The Lease of a node's speaker: what it says, and how.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ferrolb_crds::names;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::label;
-use crate::link::Links;
+use crate::names::{self, LINKS_ANNOTATION};
 
-/// Annotation with the node's links that are up and may announce, as JSON.
-pub const LINKS_ANNOTATION: &str = "ferrolb.io/links";
 /// The shortest time between two renewals.
 pub const MIN_PERIOD: Duration = Duration::from_secs(6);
 /// The time between two renewals grows by this with every node, so that all speakers together renew at most
@@ -44,18 +40,6 @@ pub struct LeaseLink {
 pub fn period(speakers: usize) -> Duration {
     let speakers = u32::try_from(speakers).unwrap_or(u32::MAX);
     MIN_PERIOD.max(PERIOD_PER_NODE.saturating_mul(speakers))
-}
-
-/// The links that a Lease tells: those that are up.
-pub fn links(links: &Links) -> Vec<LeaseLink> {
-    let up = links.values().filter(|link| link.up);
-    up.map(|link| LeaseLink {
-        name: link.name.clone(),
-        macs: vec![link.mac.to_string()],
-        ipv4: link.ipv4().collect(),
-        link_local: link.link_local(),
-    })
-    .collect()
 }
 
 /// Whose Lease it is.
@@ -90,7 +74,7 @@ pub fn write(
         metadata: ObjectMeta {
             name: Some(format!("{}{name}", names::LEASE_PREFIX)),
             namespace: Some(holder.namespace.to_owned()),
-            labels: Some([(names::LEASE_LABEL.to_owned(), label::value(&name))].into()),
+            labels: Some([(names::LEASE_LABEL.to_owned(), names::label_value(&name))].into()),
             annotations: Some([(LINKS_ANNOTATION.to_owned(), links)].into()),
             owner_references: Some(vec![owner]),
             ..Default::default()
@@ -138,12 +122,10 @@ pub fn read(lease: &Lease) -> Option<Observed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{Link, LinkId};
-    use crate::wire::Mac;
 
     #[test]
     fn a_peer_reads_what_a_speaker_writes() {
-        let lease = written(&links(&two_links()));
+        let lease = written(&[link()]);
         assert_eq!(lease.metadata.name.as_deref(), Some("ferrolb-speaker-node-1"));
         assert_eq!(lease.metadata.owner_references.as_ref().unwrap()[0].uid, "uid-1");
         assert_eq!(
@@ -159,7 +141,7 @@ mod tests {
 
     #[test]
     fn links_are_told_with_their_addresses() {
-        let lease = written(&links(&two_links()));
+        let lease = written(&[link()]);
         let annotation = &lease.metadata.annotations.unwrap()[LINKS_ANNOTATION];
         assert_eq!(
             annotation,
@@ -200,15 +182,12 @@ mod tests {
         write(holder, links, duration, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
     }
 
-    fn two_links() -> Links {
-        let eth0 = Link {
+    fn link() -> LeaseLink {
+        LeaseLink {
             name: "eth0".into(),
-            mac: Mac([2, 0, 0, 0, 0, 1]),
-            up: true,
-            router: false,
-            addresses: ["192.168.1.11", "fd00::11", "fe80::1"].map(|text| text.parse().unwrap()).to_vec(),
-        };
-        let eth1 = Link { name: "eth1".into(), up: false, ..eth0.clone() };
-        [(LinkId(2), eth0), (LinkId(3), eth1)].into()
+            macs: vec!["02:00:00:00:00:01".into()],
+            ipv4: vec![Ipv4Addr::new(192, 168, 1, 11)],
+            link_local: Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+        }
     }
 }

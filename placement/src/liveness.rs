@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::content::{Observed, PERIODS};
+use ferrolb_crds::lease::{Observed, PERIODS};
 
 /// The Leases of all speakers, our own included.
 #[derive(Debug)]
