@@ -1,14 +1,18 @@
 //! Labs as their users see them. Each test starts real clusters: they need root, and take a minute.
 
+mod support;
+
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use ferrolb_lab::image::nginx;
 use ferrolb_lab::probe::{ConnectProbe, EstablishedProbe, Exchange, Gap, Mac, ResolveProbe};
 use ferrolb_lab::{Lab, LabBuilder, Silent};
+
+use self::support::{eventually, moment};
 
 #[test]
 fn pods_of_two_nodes_serve_a_dual_stack_service_to_the_client() -> Result<()> {
@@ -234,22 +238,6 @@ fn traces(lab: &str) -> Result<Vec<String>> {
 }
 
 /// Repeats `attempt` until it succeeds, for at most 90 seconds; the error is the last one.
-fn eventually<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let deadline = moment() + Duration::from_secs(90);
-    loop {
-        match attempt() {
-            Ok(answer) => return Ok(answer),
-            Err(error) if moment() > deadline => bail!("not in 90 s: {error:#}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(200)),
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the cluster runs in real time")]
-fn moment() -> Instant {
-    Instant::now()
-}
-
 const WEB: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
