@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, ensure};
 
 use crate::Fixture;
-use crate::support::{await_addresses, await_answer, await_field, await_silence, eventually, field, node_of};
+use crate::support::{
+    await_addresses, await_answer, await_field, await_silence, await_sole_answer, eventually, field, node_of,
+};
 
 pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixture: &Fixture) -> Result<()> {
     let lab = &fixture.lab;
@@ -54,13 +56,9 @@ pub(crate) fn a_cut_link_moves_the_address_to_the_other_node(fixture: &Fixture) 
         ensure!(next != owner, "{address} is answered by {owner}, whose link is cut");
     }
     lab.host(&owner)?.restore_link()?;
-    // It is the best candidate, and has the addresses again once its Lease is live for its peer.
+    // It is the best candidate, and alone has the addresses again once its Lease is live for its peer.
     for &address in &addresses {
-        eventually(|| {
-            let back = node_of(lab, await_answer(lab, address)?)?;
-            ensure!(back == owner, "{address} is answered by {back}, not by {owner} again");
-            Ok(())
-        })?;
+        await_sole_answer(lab, address, &owner)?;
     }
     fixture.delete_service("moving")
 }

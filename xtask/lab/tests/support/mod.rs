@@ -127,6 +127,19 @@ pub(crate) fn node_of(lab: &Lab, mac: Mac) -> Result<String> {
     node.map(|node| node.name.clone()).with_context(|| format!("{mac} is no node's"))
 }
 
+/// Waits until a node and nobody else answers for an address: 25 questions in a row.
+pub(crate) fn await_sole_answer(lab: &Lab, address: IpAddr, node: &str) -> Result<()> {
+    eventually(|| {
+        let probe = ResolveProbe::start(&lab.client()?, address)?;
+        std::thread::sleep(Duration::from_millis(500));
+        let mut nodes =
+            probe.stop()?.answers.iter().map(|heard| node_of(lab, heard.mac)).collect::<Result<Vec<_>>>()?;
+        nodes.dedup();
+        ensure!(nodes == [node], "{address} is answered by {nodes:?}, not by {node} alone");
+        Ok(())
+    })
+}
+
 /// Waits until nobody answers for an address: 25 questions in a row go unanswered.
 pub(crate) fn await_silence(lab: &Lab, address: IpAddr) -> Result<()> {
     eventually(|| {
