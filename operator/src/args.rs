@@ -1,11 +1,14 @@
 //! The operator's flags.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use clap::Parser;
 use ferrolb_crds::names;
 use ferrolb_runtime::client::ClientArgs;
 use ferrolb_runtime::logs::LogArgs;
+
+use crate::ledger::Policy;
 
 /// Port of the endpoints, unless configured otherwise.
 const PORT: u16 = 7472;
@@ -21,6 +24,22 @@ pub struct Args {
     /// Serve Services with this loadBalancerClass only; without it, those that have none
     #[arg(long, env = "FERROLB_LB_CLASS", default_value = "")]
     pub lb_class: String,
+
+    /// Seconds for which the addresses of a deleted Service are kept for one of the same namespace and name; others
+    /// get them meanwhile only by asking for them, or when nothing else is left. 0: not at all
+    #[arg(long, env = "FERROLB_HOLD_SECONDS", default_value_t = 300)]
+    pub hold_seconds: u64,
+
+    /// Whether Services of different namespaces may share an address by the annotation ferrolb.io/allow-shared-ip.
+    /// Who knows the key can join from any namespace
+    #[arg(
+        long,
+        env = "FERROLB_SHARE_ACROSS_NAMESPACES",
+        value_name = "BOOL",
+        action = clap::ArgAction::Set,
+        default_value_t = true
+    )]
+    pub share_across_namespaces: bool,
 
     /// Address and port on which /healthz, /readyz and /metrics are served [default: port 7472 of all addresses]
     #[arg(long, env = "FERROLB_METRICS_BIND_ADDRESS")]
@@ -42,6 +61,8 @@ pub struct Config {
     pub namespace: String,
     /// The `loadBalancerClass` that is served; `None` for Services without one.
     pub class: Option<String>,
+    /// What the user decides for all addresses.
+    pub policy: Policy,
     /// Where the endpoints are served.
     pub metrics_bind_address: SocketAddr,
     /// The cluster.
@@ -52,10 +73,19 @@ pub struct Config {
 
 impl From<Args> for Config {
     fn from(args: Args) -> Self {
-        let Args { namespace, lb_class, metrics_bind_address, client, logs } = args;
+        let Args {
+            namespace,
+            lb_class,
+            hold_seconds,
+            share_across_namespaces,
+            metrics_bind_address,
+            client,
+            logs,
+        } = args;
         Self {
             namespace,
             class: Some(lb_class).filter(|class| !class.is_empty()),
+            policy: Policy { hold: Duration::from_secs(hold_seconds), share_across_namespaces },
             metrics_bind_address: metrics_bind_address.unwrap_or_else(all_addresses),
             client,
             logs,
@@ -89,10 +119,29 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_held_and_shared_as_the_flags_say() {
+        let policy = |arguments: &[&str]| {
+            let arguments = ["ferrolb-operator"].iter().chain(arguments);
+            Config::from(Args::try_parse_from(arguments).unwrap()).policy
+        };
+        assert_eq!(policy(&[]), Policy::default());
+        let strict = Policy { hold: Duration::ZERO, share_across_namespaces: false };
+        assert_eq!(policy(&["--hold-seconds=0", "--share-across-namespaces=false"]), strict);
+    }
+
+    #[test]
     fn every_flag_is_explained() {
         Args::command().debug_assert();
         let help = Args::command().render_long_help().to_string();
-        for flag in ["--namespace", "--lb-class", "--metrics-bind-address", "--kubeconfig", "--log-format"] {
+        for flag in [
+            "--namespace",
+            "--lb-class",
+            "--hold-seconds",
+            "--share-across-namespaces",
+            "--metrics-bind-address",
+            "--kubeconfig",
+            "--log-format",
+        ] {
             assert!(help.contains(flag), "{flag}");
         }
     }

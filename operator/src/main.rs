@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(8);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let Config { namespace, class, metrics_bind_address, client, logs } = Args::parse().into();
+    let Config { namespace, class, policy, metrics_bind_address, client, logs } = Args::parse().into();
     logs::init(&logs)?;
     let stop = termination().context("can't listen for SIGTERM")?;
     let client = client::connect(&client).await?;
@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
     let mut tasks = Tasks::default();
     let admin = Admin::new(readiness, registry);
     tasks.spawn("admin", admin.serve_tcp(metrics_bind_address, tasks.shutdown()));
-    let scope = Scope { namespace, class };
+    let scope = Scope { namespace, class, policy };
     tasks.spawn("controller", controller::run(client, scope, metrics, caches, tasks.shutdown()));
     tasks.run(stop, GRACE).await?;
     info!(event = "stopped");

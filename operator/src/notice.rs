@@ -62,7 +62,7 @@ impl Notice {
     }
 
     pub(crate) fn left() -> Self {
-        let note = "gave up its addresses: the Service is not of type LoadBalancer any more".to_owned();
+        let note = "gave up its addresses: the Service has another type or loadBalancerClass".to_owned();
         Self { kind: Kind::Released, note }
     }
 }

@@ -7,6 +7,8 @@ use ferrolb_crds::names::{ADDRESS_POOL, LOAD_BALANCER_IPS};
 use ferrolb_crds::range::Family;
 
 use crate::key::ServiceKey;
+use crate::ledger::Claimant;
+use crate::request::SharingBar;
 
 /// How many pools a message names before it only counts the others.
 const POOLS_NAMED: usize = 8;
@@ -26,6 +28,8 @@ pub enum Reason {
     NoPoolMatches,
     /// All addresses of the pools for this Service are in use.
     PoolExhausted,
+    /// Another controller keeps overwriting what we write.
+    ForeignController,
 }
 
 impl Reason {
@@ -38,6 +42,7 @@ impl Reason {
             Self::AddressInUse => "AddressInUse",
             Self::NoPoolMatches => "NoPoolMatches",
             Self::PoolExhausted => "PoolExhausted",
+            Self::ForeignController => "ForeignController",
         }
     }
 }
@@ -109,6 +114,15 @@ pub enum Refusal {
         address: IpAddr,
         /// Who has it.
         by: ServiceKey,
+        /// Why the two can't share it.
+        bar: SharingBar,
+    },
+    /// Somebody else has the address asked for.
+    Claimed {
+        /// The address.
+        address: IpAddr,
+        /// Who has it.
+        by: Claimant,
     },
     /// There is no pool of the name asked for.
     UnknownPool(String),
@@ -121,6 +135,8 @@ pub enum Refusal {
         /// Why the pool gives nothing.
         bar: PoolBar,
     },
+    /// Another controller, of this name, keeps overwriting the Service's status.
+    ForeignController(String),
     /// No pool has a free address for the Service.
     NothingFree {
         /// Every pool that was tried, in order, with what bars it.
@@ -139,7 +155,8 @@ impl Refusal {
             Self::OutsidePools(_) | Self::OutsideRequestedPool { .. } | Self::Excluded { .. } => {
                 Reason::AddressNotInPool
             }
-            Self::InUse { .. } => Reason::AddressInUse,
+            Self::InUse { .. } | Self::Claimed { .. } => Reason::AddressInUse,
+            Self::ForeignController(_) => Reason::ForeignController,
             Self::UnknownPool(_) | Self::PoolBarred { .. } => Reason::NoPoolMatches,
             Self::NothingFree { tried } => {
                 let full = tried.iter().any(|(_, bar)| matches!(bar, PoolBar::Full(_)));
@@ -190,9 +207,19 @@ impl fmt::Display for Refusal {
                 f,
                 "pool {pool} excludes {address} (excludedAddresses, avoidBuggyIPs): ask for another address"
             ),
-            Self::InUse { address, by } => {
-                write!(f, "Service {by} has {address}: ask for another address, or delete that Service")
+            Self::InUse { address, by, bar } => write!(
+                f,
+                "Service {by} has {address}, and they can't share it: {bar}; ask for another address, or delete that \
+                 Service"
+            ),
+            Self::Claimed { address, by } => {
+                write!(f, "{address} can't be given: {by}; ask for another address")
             }
+            Self::ForeignController(manager) => write!(
+                f,
+                "{manager} keeps overwriting the addresses in this Service's status: stop it, or give the Service a \
+                 loadBalancerClass that only one of them serves"
+            ),
             Self::UnknownPool(pool) => write!(
                 f,
                 "there is no pool {pool}: create it, or name another one in the annotation {}",

@@ -32,6 +32,7 @@ use self::watches::{Change, Progress, Stores, sorted};
 use self::write::{Outcome, Tried, Writer};
 use crate::engine::Engine;
 use crate::key::ServiceKey;
+use crate::ledger::Policy;
 use crate::metrics::Metrics;
 
 /// Writes to Services that are under way at once.
@@ -47,6 +48,8 @@ pub struct Scope {
     pub namespace: String,
     /// The `loadBalancerClass` that is served; `None` for Services without one.
     pub class: Option<String>,
+    /// What the user decides for all addresses.
+    pub policy: Policy,
 }
 
 /// The watches ended, which they never should.
@@ -68,7 +71,7 @@ pub async fn run(
     let (stores, changes) = watches::watch(&client, &scope.namespace);
     let (events, sender) = events::channel(client.clone(), metrics.clone());
     let controller = Controller {
-        engine: Engine::new(scope.class.clone(), clock()),
+        engine: Engine::new(scope.class.clone(), scope.policy, clock()),
         writer: Writer::new(client.clone(), scope.class.as_deref()),
         client,
         namespace: scope.namespace,
@@ -161,7 +164,7 @@ impl Controller {
         let now = clock();
         self.engine.handle_timeout(now);
         while self.writes.len() < CONCURRENCY
-            && let Some(update) = self.engine.next_update(wall_clock())
+            && let Some(update) = self.engine.next_update(now, wall_clock())
         {
             self.writes.push(self.writer.clone().write(update).boxed());
         }
@@ -234,11 +237,11 @@ impl Controller {
             }
             Event::Delete(service) => {
                 let key = service.map_or_else(|service| key_of(&service), |it| ServiceKey::of(&it.metadata));
-                self.engine.delete_service(&key);
+                self.engine.delete_service(&key, now);
                 self.sweeps.request(now);
             }
             Event::InitDone => {
-                self.engine.end_list();
+                self.engine.end_list(now);
                 self.loaded.services = true;
                 self.sweeps.request(now);
             }

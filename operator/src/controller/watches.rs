@@ -101,7 +101,7 @@ fn strip_service(service: &mut Service) {
         annotations.retain(|name, _| ANNOTATIONS.iter().any(|prefix| name.starts_with(prefix)));
     }
     if let Some(spec) = &mut service.spec {
-        (spec.ports, spec.selector, spec.external_ips) = (None, None, None);
+        spec.session_affinity_config = None;
     }
 }
 

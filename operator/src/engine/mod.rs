@@ -5,11 +5,14 @@
 //! afterwards.
 
 mod queue;
+mod rivalry;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +22,10 @@ use k8s_openapi::api::core::v1::Service;
 
 use self::queue::Queue;
 use self::tracked::{Stance, Tracked};
+use self::waiting::Waiting;
 use crate::key::ServiceKey;
-use crate::ledger::{Ledger, Usage};
-use crate::request::{Request, is_ours};
+use crate::ledger::{Claimant, Ledger, Party, Policy, Topic, Usage};
+use crate::request::{Rank, Request, addresses_of, is_load_balancer, is_ours};
 use crate::standing::{Incumbents, Standing, judge};
 use crate::verdict::{self, Patch, Shown};
 
@@ -46,11 +50,13 @@ pub struct Engine {
     services: HashMap<ServiceKey, Tracked>,
     queue: Queue,
     /// Services that would take more as soon as there is more.
-    waiting: BTreeSet<ServiceKey>,
+    waiting: Waiting,
     /// All Services of the cluster.
     existing: HashSet<ServiceKey>,
     /// Those of them that a list has named which is being read.
     listed: Option<HashSet<ServiceKey>>,
+    /// When nothing has been written against a rival for long enough.
+    truces: BTreeSet<(Instant, ServiceKey)>,
     incumbents: Incumbents,
     standings: Vec<Standing>,
     started: bool,
@@ -58,15 +64,16 @@ pub struct Engine {
 
 impl Engine {
     /// An engine for the Services of a class; it writes nothing before [`Self::start`].
-    pub fn new(class: Option<String>, now: Instant) -> Self {
+    pub fn new(class: Option<String>, policy: Policy, now: Instant) -> Self {
         Self {
             class,
-            ledger: Ledger::new(now),
+            ledger: Ledger::new(policy, now),
             services: HashMap::new(),
             queue: Queue::default(),
-            waiting: BTreeSet::new(),
+            waiting: Waiting::default(),
             existing: HashSet::new(),
             listed: None,
+            truces: BTreeSet::new(),
             incumbents: Incumbents::new(),
             standings: Vec::new(),
             started: false,
@@ -95,21 +102,22 @@ impl Engine {
         let uid = service.metadata.uid.as_deref().unwrap_or_default();
         self.keep_service(&key);
         match self.services.get(&key) {
-            Some(known) if known.uid != uid => self.replace(&key),
+            Some(known) if known.uid != uid => self.end(&key, now),
             Some(known) if known.is_newer_than(service) => return,
             Some(_) | None => {}
         }
         let shown = Shown::of(service);
-        let stance = if is_ours(service, self.class.as_deref()) {
+        let ours = is_ours(service, self.class.as_deref());
+        self.set_claims(&Party::Service(key.clone()), claims(service, &key, ours));
+        let stance = if ours {
             Stance::Ours(Request::parse(service))
         } else {
-            self.waiting.remove(&key);
-            self.ledger.release(&key);
-            let balances =
-                service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
+            self.waiting.forget(&key);
+            self.ledger.retire(&key);
             // A load balancer of another class is another operator's, and the marks that it came with are too.
             let known = self.services.contains_key(&key);
-            if !shown.is_marked() || (balances && !known) {
+            if !shown.is_marked() || (is_load_balancer(service) && !known) {
+                self.ledger.settle(&key);
                 self.forget(&key);
                 self.wake();
                 return;
@@ -133,9 +141,9 @@ impl Engine {
     }
 
     /// Forgets a Service that is gone, and frees what it had.
-    pub fn delete_service(&mut self, key: &ServiceKey) {
+    pub fn delete_service(&mut self, key: &ServiceKey, now: Instant) {
         self.existing.remove(key);
-        self.replace(key);
+        self.end(key, now);
     }
 
     /// Begins a list of all Services: those that it does not name are gone when it ends.
@@ -144,11 +152,11 @@ impl Engine {
     }
 
     /// Ends a list of all Services.
-    pub fn end_list(&mut self) {
+    pub fn end_list(&mut self, now: Instant) {
         let Some(listed) = self.listed.take() else { return };
         let gone: Vec<_> = self.existing.difference(&listed).cloned().collect();
         for key in gone {
-            self.delete_service(&key);
+            self.delete_service(&key, now);
         }
     }
 
@@ -172,8 +180,16 @@ impl Engine {
         }
     }
 
-    /// The next write, or `None` when nothing is to be written now. `now` is the wall clock, for conditions.
-    pub fn next_update(&mut self, now: Timestamp) -> Option<Update> {
+    /// Replaces the addresses of a node, which are given to no Service.
+    pub fn set_node(&mut self, node: &str, addresses: Vec<IpAddr>) {
+        let claimant = Claimant::Node(node.to_owned());
+        let claims = addresses.into_iter().map(|address| (address, claimant.clone())).collect();
+        self.set_claims(&Party::Node(node.to_owned()), claims);
+        self.wake();
+    }
+
+    /// The next write, or `None` when nothing is to be written now. `wall` is the wall clock, for conditions.
+    pub fn next_update(&mut self, now: Instant, wall: Timestamp) -> Option<Update> {
         while self.started
             && let Some(key) = self.queue.pop()
         {
@@ -181,18 +197,23 @@ impl Engine {
             if tracked.busy {
                 continue;
             }
+            let rank = tracked.rank(&key);
             let patch = match &tracked.stance {
-                Stance::Leaving => verdict::clear(&tracked.shown),
+                Stance::Leaving => {
+                    let ours =
+                        tracked.shown.addresses.iter().all(|address| self.ledger.is_in_a_pool(*address));
+                    verdict::clear(&tracked.shown, ours)
+                }
                 Stance::Ours(request) => {
-                    let decision = self.ledger.decide(request);
-                    if decision.wants_more {
-                        self.waiting.insert(key.clone());
-                    } else {
-                        self.waiting.remove(&key);
-                    }
-                    verdict::state(&tracked.shown, request, &decision, now)
+                    let mut decision = self.ledger.decide(request);
+                    self.waiting.set(&rank, std::mem::take(&mut decision.waits_for));
+                    let patch = tracked.state(&decision, now, wall);
+                    self.truces.extend(tracked.truce.map(|until| (until, key.clone())));
+                    patch
                 }
             };
+            self.pass_turn(&rank);
+            let Some(tracked) = self.services.get_mut(&key) else { continue };
             match patch {
                 Some(patch) => {
                     tracked.busy = true;
@@ -211,6 +232,7 @@ impl Engine {
     pub fn applied(&mut self, update: &Update, service: &Service, now: Instant) {
         let Some(tracked) = self.in_flight(update) else { return };
         tracked.failures = 0;
+        tracked.note_written(&update.patch);
         if update.waited_since.is_some() {
             tracked.waiting_since = None;
         }
@@ -242,7 +264,8 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] has to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.ledger.poll_timeout(), self.queue.poll_timeout()].into_iter().flatten().min()
+        let truce = self.truces.first().map(|(until, _)| *until);
+        [self.ledger.poll_timeout(), self.queue.poll_timeout(), truce].into_iter().flatten().min()
     }
 
     /// Takes up again what had to wait until now.
@@ -251,6 +274,13 @@ impl Engine {
         for key in due.into_iter().chain(self.ledger.handle_timeout(now)) {
             self.enqueue(&key);
         }
+        while let Some((until, _)) = self.truces.first()
+            && *until <= now
+        {
+            let over = self.truces.pop_first();
+            over.iter().for_each(|(_, key)| self.enqueue(key));
+        }
+        self.wake();
     }
 
     /// All Services of the cluster, ours and others.
@@ -287,23 +317,74 @@ impl Engine {
     }
 
     /// Ends all that was known under a key, for there is another Service of that name now, or none.
-    fn replace(&mut self, key: &ServiceKey) {
-        self.waiting.remove(key);
-        self.ledger.release(key);
+    fn end(&mut self, key: &ServiceKey, now: Instant) {
+        self.set_claims(&Party::Service(key.clone()), Vec::new());
+        self.ledger.delete(key, now);
         self.forget(key);
         self.wake();
     }
 
     fn forget(&mut self, key: &ServiceKey) {
-        self.services.remove(key);
+        self.waiting.forget(key);
+        if let Some(tracked) = self.services.remove(key) {
+            self.pass_turn(&tracked.rank(key));
+        }
         self.queue.remove(key);
     }
 
-    /// Puts the Services that want more into the queue if an address became free.
-    fn wake(&mut self) {
-        if self.ledger.take_freed() {
-            let waiting = self.waiting.iter().filter_map(|key| Some(self.services.get(key)?.rank(key)));
-            self.queue.extend(waiting);
+    fn set_claims(&mut self, party: &Party, claims: Vec<(IpAddr, Claimant)>) {
+        for tenant in self.ledger.set_claims(party, claims) {
+            self.enqueue(&tenant);
         }
     }
+
+    /// Puts the Services that wait for what became free into the queue.
+    fn wake(&mut self) {
+        for topic in self.ledger.take_freed() {
+            for rank in self.waiting.wake(&topic) {
+                self.give_turn(rank);
+            }
+        }
+    }
+
+    /// A Service whose turn it was has taken what it could: what it left is the next one's.
+    fn pass_turn(&mut self, rank: &Rank) {
+        for next in self.next_turns(rank) {
+            self.give_turn(next);
+        }
+    }
+
+    /// Puts a Service into the queue; if it is held back, its turn is the next one's.
+    fn give_turn(&mut self, rank: Rank) {
+        let mut turns = vec![rank];
+        while let Some(rank) = turns.pop() {
+            if !self.queue.push(rank.clone()) {
+                turns.extend(self.next_turns(&rank));
+            }
+        }
+    }
+
+    fn next_turns(&mut self, rank: &Rank) -> Vec<Rank> {
+        let topics = self.waiting.end_turn(rank.service()).into_iter().filter(|topic| match topic {
+            Topic::Pool(pool, family) => self.ledger.has_free(pool, *family),
+            Topic::Address(_) | Topic::Key(_) => false,
+        });
+        let topics: Vec<_> = topics.collect();
+        topics.iter().flat_map(|topic| self.waiting.wake_next(topic, rank)).collect()
+    }
+}
+
+/// The addresses that a Service has without having them from us.
+fn claims(service: &Service, key: &ServiceKey, ours: bool) -> Vec<(IpAddr, Claimant)> {
+    let external = service.spec.iter().flat_map(|spec| spec.external_ips.iter().flatten());
+    let mut claims: Vec<_> = external
+        .filter_map(|text| text.parse().ok())
+        .map(|address| (address, Claimant::ExternalIps(key.clone())))
+        .collect();
+    if !ours && is_load_balancer(service) {
+        let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
+        let claimant = Claimant::OtherClass(key.clone(), created);
+        claims.extend(addresses_of(service).into_iter().map(|address| (address, claimant.clone())));
+    }
+    claims
 }

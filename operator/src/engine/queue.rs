@@ -23,21 +23,22 @@ enum Place {
 }
 
 impl Queue {
-    /// Gives a Service a turn, unless it is held back.
-    pub(super) fn push(&mut self, rank: Rank) {
+    /// Gives a Service a turn, unless it is held back. Returns whether it has one.
+    pub(super) fn push(&mut self, rank: Rank) -> bool {
         let key = rank.service().clone();
         match self.places.get(&key) {
-            Some(Place::Held(_)) => return,
-            Some(Place::Ranked(old)) if *old == rank => return,
+            Some(Place::Held(_)) => return false,
+            Some(Place::Ranked(old)) if *old == rank => return true,
             Some(Place::Ranked(old)) => drop(self.order.remove(old)),
             None => {}
         }
         self.order.insert(rank.clone());
         self.places.insert(key, Place::Ranked(rank));
+        true
     }
 
     pub(super) fn extend(&mut self, ranks: impl Iterator<Item = Rank>) {
-        ranks.for_each(|rank| self.push(rank));
+        ranks.for_each(|rank| _ = self.push(rank));
     }
 
     /// The Service whose turn it is.

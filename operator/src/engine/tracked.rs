@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 
+use super::rivalry::Rivalry;
 use crate::key::ServiceKey;
+use crate::ledger::Decision;
 use crate::request::{Rank, Request};
-use crate::verdict::Shown;
+use crate::verdict::{self, Patch, Shown};
 
 /// Delay after the first failed write; it doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -25,6 +28,11 @@ pub(super) struct Tracked {
     pub(super) failures: u32,
     /// Since when it has been ours without an address.
     pub(super) waiting_since: Option<Instant>,
+    rivalry: Rivalry,
+    /// Until when nothing is written against a rival.
+    pub(super) truce: Option<Instant>,
+    /// The truce that the Service was told of.
+    told: Option<Instant>,
 }
 
 /// What the operator has to do with a Service.
@@ -45,6 +53,9 @@ impl Tracked {
             busy: false,
             failures: 0,
             waiting_since: None,
+            rivalry: Rivalry::default(),
+            truce: None,
+            told: None,
         }
     }
 
@@ -56,6 +67,13 @@ impl Tracked {
             Stance::Ours(_) => self.waiting_since,
             Stance::Leaving => None,
         };
+        let wish = |stance: &Stance| match stance {
+            Stance::Ours(request) => Some(request.wish.clone()),
+            Stance::Leaving => None,
+        };
+        if wish(&self.stance) != wish(&stance) {
+            (self.rivalry, self.truce) = (Rivalry::default(), None);
+        }
         (self.shown, self.stance) = (shown, stance);
     }
 
@@ -65,6 +83,28 @@ impl Tracked {
         let number = |version: &str| version.parse::<u64>().ok();
         let theirs = service.metadata.resource_version.as_deref().and_then(number);
         number(&self.shown.resource_version) > theirs && theirs.is_some()
+    }
+
+    /// What to write so that the Service shows the decision; against somebody who keeps overwriting it, only that.
+    pub(super) fn state(&mut self, decision: &Decision, now: Instant, wall: Timestamp) -> Option<Patch> {
+        let Stance::Ours(request) = &self.stance else { return None };
+        let patch = verdict::state(&self.shown, request, decision, wall);
+        let addresses = patch.as_ref().and_then(|patch| patch.addresses.as_deref());
+        self.truce = addresses.and_then(|addresses| self.rivalry.consider(addresses, now));
+        match self.truce {
+            None => patch,
+            // Once is enough: the rival may overwrite that too.
+            told if told == self.told => None,
+            Some(_) => verdict::protest(&self.shown, decision, wall),
+        }
+    }
+
+    /// Notes that a write was made.
+    pub(super) fn note_written(&mut self, patch: &Patch) {
+        match &patch.addresses {
+            Some(addresses) => self.rivalry.note_written(addresses),
+            None => self.told = self.truce,
+        }
     }
 
     pub(super) fn request(&self) -> Option<&Request> {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use ferrolb_crds::range::Family;
 
+use super::topic::Topic;
 use crate::key::ServiceKey;
 use crate::refusal::Refusal;
+use crate::request::SharingBar;
 
 /// An address that a Service has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Decision {
     pub refusal: Option<Refusal>,
     /// Whether it would take more as soon as there is more.
     pub wants_more: bool,
+    /// What has to become free for that.
+    pub waits_for: Vec<Topic>,
     /// Addresses of its status that it does not have any more.
     pub given_up: Vec<GivenUp>,
 }
@@ -60,8 +64,10 @@ pub enum Cause {
     PoolForOthers(Arc<str>),
     /// No pool contains it.
     OutsidePools,
-    /// Another Service, an older one, has it.
-    HeldBy(ServiceKey),
+    /// Another Service has it, and they can't share it.
+    HeldBy(ServiceKey, SharingBar),
+    /// An older Service of another class has it.
+    OtherClass(ServiceKey),
     /// It has another address of the family.
     Surplus(Family),
 }
@@ -73,7 +79,12 @@ impl fmt::Display for Cause {
             Self::FamilyNotWanted(family) => write!(f, "the Service has no {family} ClusterIP"),
             Self::PoolForOthers(pool) => write!(f, "pool {pool} is for other Services (serviceAllocation)"),
             Self::OutsidePools => f.write_str("it is in no pool"),
-            Self::HeldBy(service) => write!(f, "Service {service} has it"),
+            Self::HeldBy(service, bar) => {
+                write!(f, "Service {service} has it, and they can't share it: {bar}")
+            }
+            Self::OtherClass(service) => {
+                write!(f, "Service {service} of another class, which is older, has it")
+            }
             Self::Surplus(family) => write!(f, "the Service has another {family} address"),
         }
     }

@@ -10,8 +10,8 @@ use super::{Holding, Ledger};
 use crate::request::{Families, Request, Source};
 
 impl Ledger {
-    /// Whether the Service may keep or adopt an address, were it the only one to have it. A request that can't
-    /// be read asks for nothing else, and so does one for a pool that there is not: what it has stays.
+    /// Whether the Service may keep or adopt an address. A request that can't be read asks for nothing else, and so
+    /// does one for a pool that there is not: what it has stays.
     pub(super) fn legality(&self, request: &Request, place: &Place) -> Result<(), Cause> {
         let address = place.address;
         let pool = self.pools.pool_of(address);
@@ -29,6 +29,14 @@ impl Ledger {
             if asks_for_another {
                 return Err(Cause::AsksForAnother);
             }
+        }
+        if let Some((other, bar)) = self.sharing_bar(request, address) {
+            return Err(Cause::HeldBy(other.clone(), bar));
+        }
+        if let Some((created, older)) = self.claims.other_class(address)
+            && (created, older) < (request.created, &request.service)
+        {
+            return Err(Cause::OtherClass(older.clone()));
         }
         match self.pools.home(place) {
             Some(pool) => match pool.admits(request, self.namespace_labels(request)) {
@@ -56,7 +64,7 @@ impl Ledger {
             if request.held.contains(&place.address) {
                 holding.leaving.push(place);
             } else {
-                self.free(&place);
+                self.free(&request.service, &place);
             }
         }
         self.forget_if_done(request);
@@ -69,15 +77,10 @@ impl Ledger {
     }
 
     fn cause(&self, request: &Request, address: IpAddr) -> Cause {
-        match self.tenants.get(&address) {
-            Some(other) if *other != request.service => Cause::HeldBy(other.clone()),
-            Some(_) | None => {
-                match self.place_of(request, address).map(|place| self.legality(request, &place)) {
-                    Some(Ok(())) => Cause::Surplus(Family::of(address)),
-                    Some(Err(cause)) => cause,
-                    None => Cause::OutsidePools,
-                }
-            }
+        match self.place_of(request, address).map(|place| self.legality(request, &place)) {
+            Some(Ok(())) => Cause::Surplus(Family::of(address)),
+            Some(Err(cause)) => cause,
+            None => Cause::OutsidePools,
         }
     }
 

@@ -9,25 +9,38 @@
 //! written, so that no two Services ever show it at once.
 
 mod assignment;
+mod claims;
 mod grant;
 mod legality;
+mod occupancy;
 mod pool;
 mod pool_set;
 pub(crate) mod ranges;
+mod reservations;
 mod runs;
+mod sharers;
 mod slots;
+mod tenancy;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferrolb_crds::range::Family;
 
 pub use self::assignment::{Assignment, Cause, Decision, GivenUp, Place};
+use self::claims::Claims;
+pub use self::claims::{Claimant, Party};
 pub use self::pool::{PoolDefinition, Usage};
 use self::pool_set::PoolSet;
+use self::reservations::Reservations;
+use self::sharers::Sharers;
+use self::tenancy::Tenancy;
+pub use self::topic::Topic;
 use crate::key::ServiceKey;
 use crate::request::Request;
 
@@ -35,18 +48,32 @@ use crate::request::Request;
 /// a rename or a split of a pool in two steps costs nothing.
 pub const GRACE: Duration = Duration::from_secs(30);
 
+/// What the user decides for the whole ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long the addresses of a deleted Service are kept for one of the same name; zero for not at all.
+    pub hold: Duration,
+    /// Whether Services of different namespaces may share an address.
+    pub share_across_namespaces: bool,
+}
+
 /// Who has which address.
 #[derive(Clone, Debug)]
 pub struct Ledger {
+    policy: Policy,
     pools: PoolSet,
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    tenants: HashMap<IpAddr, ServiceKey>,
+    tenancies: HashMap<IpAddr, Tenancy>,
     holdings: HashMap<ServiceKey, Holding>,
+    sharers: Sharers,
+    claims: Claims,
+    reservations: Reservations,
     /// Services with an address that is at home in no pool.
     outside: BTreeSet<ServiceKey>,
     /// Until when such an address is kept.
     grace: Option<Instant>,
-    freed: bool,
+    /// What became free.
+    freed: BTreeSet<Topic>,
 }
 
 /// What the ledger has on a Service.
@@ -57,17 +84,27 @@ struct Holding {
     leaving: Vec<Place>,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self { hold: Duration::from_secs(300), share_across_namespaces: true }
+    }
+}
+
 impl Ledger {
     /// An empty ledger.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(policy: Policy, now: Instant) -> Self {
         Self {
+            policy,
             pools: PoolSet::default(),
             namespaces: HashMap::new(),
-            tenants: HashMap::new(),
+            tenancies: HashMap::new(),
             holdings: HashMap::new(),
+            sharers: Sharers::default(),
+            claims: Claims::default(),
+            reservations: Reservations::default(),
             outside: BTreeSet::new(),
             grace: Some(now + GRACE),
-            freed: false,
+            freed: BTreeSet::new(),
         }
     }
 
@@ -77,18 +114,17 @@ impl Ledger {
         self.pools = PoolSet::new(definitions);
         self.grace = Some(now + GRACE);
         self.outside.clear();
-        for (service, holding) in &mut self.holdings {
-            let Holding { assignment: Assignment { v4, v6 }, leaving } = holding;
+        for (service, Holding { assignment: Assignment { v4, v6 }, leaving }) in &mut self.holdings {
             for place in v4.iter_mut().chain(v6).chain(leaving) {
                 if let Some(pool) = self.pools.pool_of(place.address) {
                     place.pool = pool.name().clone();
                 }
-                match self.pools.home_mut(place) {
-                    Some(pool) => pool.occupy(place.address),
-                    None => drop(self.outside.insert(service.clone())),
+                if self.pools.home(place).is_none() {
+                    self.outside.insert(service.clone());
                 }
             }
         }
+        self.reoccupy();
     }
 
     /// Sets or, with `None`, removes the labels of a namespace. Returns whether that is news.
@@ -101,6 +137,15 @@ impl Ledger {
         news
     }
 
+    /// Replaces the addresses that a party claims for itself: they are given to no Service any more. A Service that
+    /// has one of them already keeps it, unless an older Service of another class has it too. Returns the Services
+    /// that have one of them.
+    pub fn set_claims(&mut self, party: &Party, claims: Vec<(IpAddr, Claimant)>) -> Vec<ServiceKey> {
+        let changed = self.claims.set(party, claims);
+        changed.iter().for_each(|address| self.mark(*address));
+        changed.iter().flat_map(|address| self.tenancies.get(address)).flat_map(Tenancy::tenants).collect()
+    }
+
     /// Takes over the addresses of a Service's status that are legal and free, for the families that it has none
     /// of; others that are free stay taken until [`Self::settle`]. At the start this is done for all Services, the
     /// oldest first, before any is given something new.
@@ -109,17 +154,17 @@ impl Ledger {
     pub fn adopt(&mut self, request: &Request) {
         for address in &request.held {
             let Some(place) = self.place_of(request, *address) else { continue };
-            let tenant = self.tenants.get(address);
-            if tenant.is_some_and(|tenant| *tenant != request.service) {
+            let tenancy = self.tenancies.get(address);
+            let known = tenancy.is_some_and(|tenancy| tenancy.has(&request.service));
+            if !known && self.sharing_bar(request, *address).is_some() {
                 continue;
             }
-            let known = tenant.is_some();
             let has = self.assignment(&request.service);
             let vacant = has.is_none_or(|has| has.get(Family::of(*address)).is_none());
             if vacant && self.legality(request, &place).is_ok() {
-                self.take(&request.service, place);
+                self.take(request, place);
             } else if !known {
-                self.occupy(&request.service, &place);
+                self.occupy(request, &place);
                 self.holdings.entry(request.service.clone()).or_default().leaving.push(place);
             }
         }
@@ -129,19 +174,19 @@ impl Ledger {
     pub fn decide(&mut self, request: &Request) -> Decision {
         self.adopt(request);
         self.give_up(request);
+        self.renegotiate(request);
+        let mut topics = Vec::new();
         let granted = match &request.wish {
-            Ok(wish) => self.grant(request, wish),
+            Ok(wish) => self.grant(request, wish, &mut topics),
             Err(refusal) => Err(refusal.clone()),
         };
         let assignment = self.assignment(&request.service).cloned().unwrap_or_default();
         let given_up = self.lost(request, &assignment);
-        match granted {
-            Ok(complete) => Decision { assignment, refusal: None, wants_more: !complete, given_up },
-            Err(refusal) => {
-                let wants_more = request.wish.is_ok();
-                Decision { assignment, refusal: Some(refusal), wants_more, given_up }
-            }
-        }
+        let (refusal, complete) = match granted {
+            Ok(complete) => (None, complete),
+            Err(refusal) => (Some(refusal), request.wish.is_err()),
+        };
+        Decision { assignment, refusal, wants_more: !complete, waits_for: topics, given_up }
     }
 
     /// Notes that the Service's status shows its assignment and nothing else.
@@ -152,28 +197,60 @@ impl Ledger {
             self.holdings.remove(service);
         }
         for place in leaving {
-            self.free(&place);
+            self.free(service, &place);
         }
     }
 
-    /// Frees everything that a Service has. Returns whether it had anything.
-    pub fn release(&mut self, service: &ServiceKey) -> bool {
+    /// Takes everything from a Service that wants no address any more. What its status shows stays taken until
+    /// [`Self::settle`].
+    pub fn retire(&mut self, service: &ServiceKey) {
         self.outside.remove(service);
-        let Some(holding) = self.holdings.remove(service) else { return false };
-        for place in holding.assignment.iter().chain(&holding.leaving) {
-            self.free(place);
+        if let Some(Holding { assignment, leaving }) = self.holdings.get_mut(service) {
+            let Assignment { v4, v6 } = std::mem::take(assignment);
+            leaving.extend(v4.into_iter().chain(v6));
         }
-        true
     }
 
-    /// Whether an address became free since this was asked last: Services that want more may get it now.
-    pub fn take_freed(&mut self) -> bool {
+    /// Frees everything that a Service has at once.
+    pub fn release(&mut self, service: &ServiceKey) {
+        self.outside.remove(service);
+        let Some(holding) = self.holdings.remove(service) else { return };
+        for place in holding.assignment.iter().chain(&holding.leaving) {
+            self.free(service, place);
+        }
+    }
+
+    /// Frees everything that a deleted Service has, but keeps its addresses for one of the same name that may
+    /// come: others get them only when they ask for them by name, or when nothing else is left.
+    pub fn delete(&mut self, service: &ServiceKey, now: Instant) {
+        let left = self.assignment(service).filter(|has| !has.is_empty()).cloned();
+        self.release(service);
+        if let Some(left) = left.filter(|_| !self.policy.hold.is_zero()) {
+            let addresses: Vec<_> = left.iter().map(|place| place.address).collect();
+            let until = now + self.policy.hold;
+            let ended = self.reservations.keep(service, left, until);
+            ended.into_iter().chain(addresses).for_each(|address| self.mark(address));
+        }
+    }
+
+    /// What became free since this was asked last: Services that wait for it may get it now.
+    pub fn take_freed(&mut self) -> BTreeSet<Topic> {
         std::mem::take(&mut self.freed)
+    }
+
+    /// Whether there is something to be had still of what became free.
+    pub fn has_free(&self, pool: &str, family: Family) -> bool {
+        self.pools.get(pool).is_some_and(|pool| pool.lowest_free(family).is_some())
     }
 
     /// What a Service has.
     pub fn assignment(&self, service: &ServiceKey) -> Option<&Assignment> {
         self.holdings.get(service).map(|holding| &holding.assignment)
+    }
+
+    /// Whether an address belongs to any pool.
+    pub fn is_in_a_pool(&self, address: IpAddr) -> bool {
+        self.pools.pool_of(address).is_some()
     }
 
     /// How much of a pool is given and left.
@@ -183,12 +260,15 @@ impl Ledger {
 
     /// When [`Self::handle_timeout`] has to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.grace.filter(|_| !self.outside.is_empty())
+        let grace = self.grace.filter(|_| !self.outside.is_empty());
+        [grace, self.reservations.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Ends the grace of addresses outside every pool when it is over. Returns the Services that have to be
-    /// decided on again.
+    /// Ends what is over: addresses kept for names that did not come back, and the grace of addresses outside every
+    /// pool. Returns the Services that have to be decided on again.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<ServiceKey> {
+        let expired = self.reservations.expire(now);
+        expired.into_iter().for_each(|address| self.mark(address));
         if self.grace.is_none_or(|until| now < until) {
             return Vec::new();
         }
@@ -201,35 +281,8 @@ impl Ledger {
         let pool = self.pools.pool_of(address).map(|pool| pool.name().clone()).or_else(|| {
             let index = request.held.iter().position(|held| *held == address)?;
             let noted = request.held_from.get(index).or(request.held_from.first());
-            noted.map(|pool| pool.as_str().into())
+            noted.map(|pool| Arc::from(pool.as_str()))
         });
         pool.map(|pool| Place { address, pool })
-    }
-
-    /// Gives a free address to a Service that has none of its family.
-    fn take(&mut self, service: &ServiceKey, place: Place) {
-        self.occupy(service, &place);
-        if self.pools.home(&place).is_none() {
-            self.outside.insert(service.clone());
-        }
-        let holding = self.holdings.entry(service.clone()).or_default();
-        holding.leaving.retain(|leaving| leaving.address != place.address);
-        let family = Family::of(place.address);
-        *holding.assignment.slot_mut(family) = Some(place);
-    }
-
-    fn occupy(&mut self, service: &ServiceKey, place: &Place) {
-        let new = self.tenants.insert(place.address, service.clone()).is_none();
-        if new && let Some(pool) = self.pools.home_mut(place) {
-            pool.occupy(place.address);
-        }
-    }
-
-    fn free(&mut self, place: &Place) {
-        self.freed = true;
-        self.tenants.remove(&place.address);
-        if let Some(pool) = self.pools.home_mut(place) {
-            pool.vacate(place.address);
-        }
     }
 }

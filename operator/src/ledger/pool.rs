@@ -65,8 +65,11 @@ pub(super) struct Pool {
 #[derive(Clone, Debug)]
 struct Space {
     slots: Slots,
+    /// Slots that can't be given.
     taken: Runs,
-    /// All addresses that Services have, those without a slot included.
+    /// Those, and the ones that are kept for somebody who may come back.
+    kept: Runs,
+    /// All addresses that Services have, those without a slot included; a shared one counts once.
     assigned: u64,
 }
 
@@ -80,6 +83,7 @@ impl Pool {
                 definition.spec.avoid_buggy_ips,
             ),
             taken: Runs::default(),
+            kept: Runs::default(),
             assigned: 0,
         };
         Self { v4: space(Family::V4), v6: space(Family::V6), definition }
@@ -134,10 +138,10 @@ impl Pool {
         }
     }
 
-    /// The lowest free address of a family.
+    /// The lowest free address of a family; of those that are kept for somebody only when nothing else is left.
     pub(super) fn lowest_free(&self, family: Family) -> Option<Place> {
-        let space = self.space(family);
-        let address = space.slots.address(space.taken.lowest_absent())?;
+        let Space { slots, taken, kept, .. } = self.space(family);
+        let address = slots.address(kept.lowest_absent()).or_else(|| slots.address(taken.lowest_absent()))?;
         Some(Place { address, pool: self.name().clone() })
     }
 
@@ -151,22 +155,27 @@ impl Pool {
         self.space(Family::of(address)).slots.slot(address).is_some()
     }
 
-    /// Notes that an address of the pool has an owner now.
-    pub(super) fn occupy(&mut self, address: IpAddr) {
+    /// Notes whether an address can't be given, or is kept for somebody. Returns whether it became free.
+    pub(super) fn mark(&mut self, address: IpAddr, taken: bool, kept: bool) -> bool {
         let space = self.space_mut(Family::of(address));
-        space.assigned += 1;
-        if let Some(slot) = space.slots.slot(address) {
+        let Some(slot) = space.slots.slot(address) else { return false };
+        if taken || kept {
+            space.kept.insert(slot)
+        } else {
+            space.kept.remove(slot)
+        };
+        if taken {
             space.taken.insert(slot);
+            false
+        } else {
+            space.taken.remove(slot)
         }
     }
 
-    /// Notes that an address of the pool has no owner any more.
-    pub(super) fn vacate(&mut self, address: IpAddr) {
+    /// Counts an address that Services have, or have no more.
+    pub(super) fn count(&mut self, address: IpAddr, change: i64) {
         let space = self.space_mut(Family::of(address));
-        space.assigned = space.assigned.saturating_sub(1);
-        if let Some(slot) = space.slots.slot(address) {
-            space.taken.remove(slot);
-        }
+        space.assigned = space.assigned.saturating_add_signed(change);
     }
 
     /// What is given and what is left; a pool that is closed has nothing left.

@@ -40,6 +40,11 @@ impl PoolSet {
         self.pools.iter()
     }
 
+    /// The place of a pool among all, if there is such a pool.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
     /// The pool of a name.
     pub(super) fn get(&self, name: &str) -> Option<&Pool> {
         self.by_name.get(name).map(|index| &self.pools[*index])
@@ -48,6 +53,11 @@ impl PoolSet {
     /// The pool that an address belongs to: the Ready pool that contains it, else the first other one that does.
     pub(super) fn pool_of(&self, address: IpAddr) -> Option<&Pool> {
         self.index_of(address).map(|index| &self.pools[index])
+    }
+
+    /// As [`Self::pool_of`].
+    pub(super) fn pool_of_mut(&mut self, address: IpAddr) -> Option<&mut Pool> {
+        self.index_of(address).map(|index| &mut self.pools[index])
     }
 
     /// The pool in which an address is at home: the one that contains it, or else the one that it came from, if

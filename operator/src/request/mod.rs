@@ -2,11 +2,13 @@
 
 mod addresses;
 mod families;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ferrolb_crds::names::{ADDRESS_POOL, ALLOCATED_FROM_ANNOTATION};
 use jiff::Timestamp;
@@ -14,6 +16,7 @@ use k8s_openapi::api::core::v1::Service;
 
 pub use self::addresses::Addresses;
 pub use self::families::Families;
+pub use self::sharing::{Backend, Port, Protocol, Sharing, SharingBar};
 use crate::key::ServiceKey;
 use crate::refusal::Refusal;
 
@@ -30,6 +33,8 @@ pub struct Request {
     pub held: Vec<IpAddr>,
     /// The pools that the operator noted for those addresses, in status order; one name stands for all.
     pub held_from: Vec<String>,
+    /// How it may share its addresses with others.
+    pub sharing: Arc<Sharing>,
     /// What it wants, or why that can't be told.
     pub wish: Result<Wish, Refusal>,
 }
@@ -71,9 +76,13 @@ pub struct Rank {
 /// Whether the Service is for an operator that serves `class`: of type LoadBalancer, and with that
 /// `loadBalancerClass`, or with none for an operator without a class.
 pub fn is_ours(service: &Service, class: Option<&str>) -> bool {
-    service.spec.as_ref().is_some_and(|spec| {
-        spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.as_deref() == class
-    })
+    let spec = service.spec.as_ref();
+    is_load_balancer(service) && spec.and_then(|spec| spec.load_balancer_class.as_deref()) == class
+}
+
+/// Whether the Service is of type LoadBalancer.
+pub fn is_load_balancer(service: &Service) -> bool {
+    service.spec.as_ref().is_some_and(|spec| spec.type_.as_deref() == Some("LoadBalancer"))
 }
 
 impl Request {
@@ -89,6 +98,7 @@ impl Request {
             held_from: annotation(ALLOCATED_FROM_ANNOTATION)
                 .map(|pools| pools.split(',').map(|pool| pool.trim().to_owned()).collect())
                 .unwrap_or_default(),
+            sharing: Arc::new(Sharing::of(service)),
             wish: wish(service),
         }
     }

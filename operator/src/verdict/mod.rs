@@ -3,15 +3,18 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use ferrolb_crds::condition::{self, Statement};
-use ferrolb_crds::names::{ALLOCATED_CONDITION, ALLOCATED_FROM_ANNOTATION};
+use ferrolb_crds::names::{ALLOCATED_CONDITION, ALLOCATED_FROM_ANNOTATION, OPERATOR_MANAGER};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ManagedFieldsEntry};
 use serde_json::{Map, Value, json};
 
 use crate::ledger::{Assignment, Cause, Decision};
 use crate::notice::Notice;
+use crate::refusal::Refusal;
 use crate::request::{Request, addresses_of};
 
 /// Reason of the condition Allocated when it is True.
@@ -31,6 +34,10 @@ pub struct Shown {
     pub allocated_from: Option<String>,
     /// Its ingress points.
     pub ingress: Ingress,
+    /// Their addresses, each once.
+    pub addresses: Vec<IpAddr>,
+    /// Who wrote them last, if it was somebody else.
+    pub rival: Option<String>,
 }
 
 /// What a Service's ingress points are.
@@ -49,6 +56,8 @@ pub enum Ingress {
 pub struct Patch {
     /// The body of the patch.
     pub body: Value,
+    /// The addresses that it writes, if it writes any.
+    pub addresses: Option<Vec<IpAddr>>,
     /// What to tell when it has been applied.
     pub notices: Vec<Notice>,
 }
@@ -64,6 +73,8 @@ impl Shown {
             conditions: status.and_then(|status| status.conditions.clone()).unwrap_or_default(),
             allocated_from: annotations.and_then(|map| map.get(ALLOCATED_FROM_ANNOTATION)).cloned(),
             ingress: Ingress::of(service),
+            addresses: addresses_of(service),
+            rival: metadata.managed_fields.as_deref().and_then(rival),
         }
     }
 
@@ -136,8 +147,31 @@ pub fn state(shown: &Shown, request: &Request, decision: &Decision, now: Timesta
     draft.finish(shown, notices)
 }
 
-/// What to write to a Service that is not ours any more; `None` if it shows nothing of us.
-pub fn clear(shown: &Shown) -> Option<Patch> {
+/// What to write to a Service while somebody keeps overwriting its addresses; `None` if it shows that already.
+pub fn protest(shown: &Shown, decision: &Decision, now: Timestamp) -> Option<Patch> {
+    let manager = shown.rival.clone().unwrap_or_else(|| "another controller".to_owned());
+    let refusal = Refusal::ForeignController(manager);
+    let mut message = refusal.to_string();
+    if !decision.assignment.is_empty() {
+        message = format!("{message}; until then {} is kept for it", places(&decision.assignment));
+    }
+    let message = shortened(message);
+    let notice = Notice::refused(refusal.reason(), &message);
+    let reason = refusal.reason().as_str();
+    let statement = Statement { type_: ALLOCATED_CONDITION, status: false, reason, message };
+    let news =
+        condition::find(&shown.conditions, ALLOCATED_CONDITION).is_none_or(|before| before.reason != reason);
+    let mut conditions = shown.conditions.clone();
+    let mut draft = Draft::default();
+    if condition::set(&mut conditions, statement, None, now) {
+        draft.conditions(&conditions);
+    }
+    draft.finish(shown, news.then_some(notice).into_iter().collect())
+}
+
+/// What to write to a Service that is not ours any more; `None` if it shows nothing of us. With `addresses` its
+/// ingress points are cleared too: they are ours, and not those of somebody who serves it since.
+pub fn clear(shown: &Shown, addresses: bool) -> Option<Patch> {
     let mut draft = Draft::default();
     if !shown.is_marked() {
         return None;
@@ -145,7 +179,7 @@ pub fn clear(shown: &Shown) -> Option<Patch> {
     let had_address = shown.allocated_from.is_some();
     if had_address {
         draft.annotate(None);
-        if shown.ingress != Ingress::Empty {
+        if shown.ingress != Ingress::Empty && addresses {
             draft.ingress(&Assignment::default());
         }
     }
@@ -153,19 +187,19 @@ pub fn clear(shown: &Shown) -> Option<Patch> {
     if condition::remove(&mut conditions, ALLOCATED_CONDITION) {
         draft.conditions(&conditions);
     }
-    let notices =
-        if had_address || shown.allocated_from.is_some() { vec![Notice::left()] } else { Vec::new() };
-    draft.finish(shown, notices)
+    draft.finish(shown, had_address.then(Notice::left).into_iter().collect())
 }
 
 #[derive(Default)]
 struct Draft {
+    addresses: Option<Vec<IpAddr>>,
     metadata: Map<String, Value>,
     status: Map<String, Value>,
 }
 
 impl Draft {
     fn ingress(&mut self, assignment: &Assignment) {
+        self.addresses = Some(assignment.iter().map(|place| place.address).collect());
         let points: Vec<_> =
             assignment.iter().map(|place| json!({"ip": place.address, "ipMode": "VIP"})).collect();
         let ingress = if points.is_empty() { Value::Null } else { Value::Array(points) };
@@ -173,7 +207,7 @@ impl Draft {
     }
 
     fn has_ingress(&self) -> bool {
-        self.status.contains_key("loadBalancer")
+        self.addresses.is_some()
     }
 
     fn annotate(&mut self, pools: Option<&str>) {
@@ -191,8 +225,19 @@ impl Draft {
         }
         self.metadata.insert("resourceVersion".to_owned(), json!(shown.resource_version));
         let body = json!({ "metadata": self.metadata, "status": self.status });
-        Some(Patch { body, notices })
+        Some(Patch { body, addresses: self.addresses, notices })
     }
+}
+
+/// Who wrote the ingress points last, if it was somebody else.
+fn rival(entries: &[ManagedFieldsEntry]) -> Option<String> {
+    let writes_ingress = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:status"));
+        fields.is_some_and(|status| status.get("f:loadBalancer").is_some())
+    };
+    let last =
+        entries.iter().filter(writes_ingress).max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
+    last.manager.clone().filter(|manager| !manager.starts_with(OPERATOR_MANAGER))
 }
 
 /// The pools of an assignment in status order, one name if all are the same.

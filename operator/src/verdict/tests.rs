@@ -62,7 +62,7 @@ fn conditions_of_others_are_kept() {
     };
     assert_eq!(types(&patch), ["example.org/Other", "ferrolb.io/Allocated"]);
     let marked = service("", "{ip: 10.0.0.1}", &format!("{other}, {ALLOCATED_A}"));
-    assert_eq!(types(&clear(&Shown::of(&marked)).unwrap()), ["example.org/Other"]);
+    assert_eq!(types(&clear(&Shown::of(&marked), true).unwrap()), ["example.org/Other"]);
 }
 
 #[test]
@@ -109,12 +109,12 @@ fn host_names_and_other_modes_give_way_to_an_address() {
 #[test]
 fn a_service_that_left_shows_nothing_of_us() {
     let shown = service("ferrolb.io/ip-allocated-from-pool: a", "{ip: 10.0.0.1}", ALLOCATED_A);
-    let patch = clear(&Shown::of(&shown)).unwrap();
+    let patch = clear(&Shown::of(&shown), true).unwrap();
     let annotations = json!({ "ferrolb.io/ip-allocated-from-pool": null });
     assert_eq!(patch.body["metadata"]["annotations"], annotations);
     assert_eq!(patch.body["status"], json!({ "loadBalancer": { "ingress": null }, "conditions": null }));
     assert!(told(&patch).starts_with("Released: "));
-    assert_eq!(clear(&Shown::of(&service("", "{ip: 10.0.0.1}", ""))), None);
+    assert_eq!(clear(&Shown::of(&service("", "{ip: 10.0.0.1}", "")), true), None);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn granted(places: &str) -> Decision {
         let place = Some(Place { address: ip(address), pool: pool.into() });
         if ip(address).is_ipv4() { assignment.v4 = place } else { assignment.v6 = place }
     }
-    Decision { assignment, refusal: None, wants_more: false, given_up: Vec::new() }
+    Decision { assignment, refusal: None, wants_more: false, waits_for: Vec::new(), given_up: Vec::new() }
 }
 
 fn refused(refusal: Refusal, given_up: &[(&str, Cause)]) -> Decision {
@@ -161,6 +161,7 @@ fn refused(refusal: Refusal, given_up: &[(&str, Cause)]) -> Decision {
         assignment: Assignment::default(),
         refusal: Some(refusal),
         wants_more: true,
+        waits_for: Vec::new(),
         given_up: given_up.collect(),
     }
 }

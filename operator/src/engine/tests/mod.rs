@@ -22,7 +22,7 @@ fn nothing_is_written_before_the_start_and_nothing_at_a_restart() {
     stage.settle();
     let shown: Vec<_> = ["a", "b", "c"].map(|name| stage.status(name)).into();
 
-    stage.engine = Engine::new(None, stage.now);
+    stage.engine = Engine::new(None, Policy::default(), stage.now);
     let services: Vec<_> = stage.cluster.values().cloned().collect();
     services.iter().for_each(|service| stage.engine.apply_service(service, stage.now));
     assert_eq!(stage.next(), None, "before the pools are known");
@@ -39,7 +39,7 @@ fn all_addresses_are_adopted_before_one_is_given() {
     stage.settle();
     let held = stage.cluster["b"].clone();
 
-    stage.engine = Engine::new(None, stage.now);
+    stage.engine = Engine::new(None, Policy::default(), stage.now);
     stage.set_pools(&[("p", "10.0.0.0/24")]);
     stage.service("a", "");
     stage.engine.apply_service(&held, stage.now);
@@ -142,7 +142,7 @@ fn a_service_deleted_while_the_watch_was_down_is_missed_in_the_list() {
     stage.settle();
     stage.engine.begin_list();
     stage.service("b", "");
-    stage.engine.end_list();
+    stage.engine.end_list(stage.now);
     stage.settle();
     assert_eq!(stage.status("b"), "10.0.0.1 Allocated p");
 }
@@ -155,7 +155,7 @@ fn a_service_that_can_no_longer_be_decoded_keeps_its_address() {
     stage.engine.begin_list();
     stage.engine.keep_service(&ServiceKey::new("default", "a"));
     stage.service("b", "");
-    stage.engine.end_list();
+    stage.engine.end_list(stage.now);
     stage.settle();
     assert_eq!(stage.status("b"), "PoolExhausted");
     assert_eq!(stage.engine.services().len(), 2);
@@ -167,9 +167,12 @@ fn a_service_of_the_same_name_is_another_one() {
     stage.service("web", "ferrolb.io/loadBalancerIPs: 10.0.0.9");
     stage.settle();
     stage.cluster.remove("web");
-    stage.service("web", "");
+    stage.service("web", "ferrolb.io/loadBalancerIPs: 10.0.0.7");
     stage.settle();
-    assert_eq!(stage.status("web"), "10.0.0.0 Allocated p");
+    assert_eq!(stage.status("web"), "10.0.0.7 Allocated p");
+    stage.service("other", "ferrolb.io/loadBalancerIPs: 10.0.0.9");
+    stage.settle();
+    assert_eq!(stage.status("other"), "10.0.0.9 Allocated p");
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn the_marks_of_another_class_are_left_to_its_operator() {
     stage.service("web", "");
     stage.settle();
     let shown = stage.cluster["web"].clone();
-    stage.engine = Engine::new(Some("ferrolb.io/other".to_owned()), stage.now);
+    stage.engine = Engine::new(Some("ferrolb.io/other".to_owned()), Policy::default(), stage.now);
     stage.engine.apply_service(&shown, stage.now);
     stage.engine.start();
     assert_eq!(stage.next(), None);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::engine::{Engine, Update};
 use crate::key::ServiceKey;
+use crate::ledger::Policy;
 use crate::request::Request;
 use crate::verdict::Shown;
 
@@ -26,7 +27,12 @@ impl Stage {
     #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
     pub(super) fn new(ranges: &str) -> Self {
         let now = Instant::now();
-        let mut stage = Self { engine: Engine::new(None, now), now, cluster: BTreeMap::new(), version: 0 };
+        let mut stage = Self {
+            engine: Engine::new(None, Policy::default(), now),
+            now,
+            cluster: BTreeMap::new(),
+            version: 0,
+        };
         stage.set_pools(&[("p", ranges)]);
         stage.engine.start();
         stage
@@ -62,11 +68,11 @@ impl Stage {
 
     pub(super) fn delete(&mut self, name: &str) {
         self.cluster.remove(name);
-        self.engine.delete_service(&ServiceKey::new("default", name));
+        self.engine.delete_service(&ServiceKey::new("default", name), self.now);
     }
 
     pub(super) fn next(&mut self) -> Option<Update> {
-        self.engine.next_update(Timestamp::UNIX_EPOCH)
+        self.engine.next_update(self.now, Timestamp::UNIX_EPOCH)
     }
 
     /// What becomes of a Service by a write.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferrolb_crds::pool::{IPAddressPoolSpec, PoolRanges};
@@ -9,7 +10,7 @@ use ferrolb_crds::range::{AddressRange, Family, from_bits};
 use proptest::prelude::*;
 
 use crate::key::ServiceKey;
-use crate::ledger::{Ledger, PoolDefinition};
+use crate::ledger::{Ledger, Policy, PoolDefinition};
 use crate::request::{Addresses, Families, Request, Source, Wish};
 
 /// Pools `p0`..; each address of the universe belongs to one of them or to none.
@@ -74,7 +75,7 @@ proptest! {
 #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     let mut now = Instant::now();
-    let mut ledger = Ledger::new(now);
+    let mut ledger = Ledger::new(Policy { hold: Duration::ZERO, ..Policy::default() }, now);
     let mut model =
         Model { grace: true, blocks: BLOCKS.map(|blocks| vec![POOLS; blocks]), ..Model::default() };
     for step in steps {
@@ -100,7 +101,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 model.grace = false;
             }
             Step::Restart => {
-                ledger = Ledger::new(now);
+                ledger = Ledger::new(Policy { hold: Duration::ZERO, ..Policy::default() }, now);
                 ledger.set_pools(model.definitions(), now);
                 model.grace = true;
                 model
@@ -315,6 +316,7 @@ fn request(index: usize, owner: &Owner, has: [Option<usize>; 2]) -> Request {
         labels: BTreeMap::new(),
         held: held(has),
         held_from: owner.from.clone(),
+        sharing: Arc::default(),
         wish: Ok(Wish { families: owner.families, source }),
     }
 }

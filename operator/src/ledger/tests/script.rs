@@ -4,10 +4,14 @@
 //! pool NAME RANGE... [!EXCLUDED...] [manual] [drain] [buggy] [unready] [prio=N] [ns=A,B] [nssel=K:V] [svcsel=K:V]
 //! no pool NAME
 //! ns NAME [K:V]
-//! NAME [v4|v6|prefer|require] [ips=A,B] [pool=P] [ns=N] [K:V] [age=N] [has=A,B] [from=P,Q] -> OUTCOME
+//! NAME [v4|v6|prefer|require] [ips=A,B] [pool=P] [ns=N] [K:V] [age=N] [has=A,B] [from=P,Q]
+//!      [key=K] [ports=80,53/UDP] [local=POD] -> OUTCOME
 //! delete NAME
+//! claim NAME [A,B]                      (externalIPs of a Service)
+//! class NAME age=N [A,B]                (addresses of a Service of another class)
 //! wait SECONDS
 //! restart
+//! policy [hold=SECONDS] [apart]         (before all else)
 //! status NAME A,B
 //! usage POOL A4 F4 A6 F6
 //! ```
@@ -26,7 +30,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::key::ServiceKey;
-use crate::ledger::{Decision, Ledger, PoolDefinition};
+use crate::ledger::{Claimant, Decision, Ledger, Party, Policy, PoolDefinition};
 use crate::request::Request;
 
 /// Runs a scenario, and panics with its step when an outcome differs.
@@ -37,24 +41,32 @@ pub(crate) fn check(scenario: &str) {
     }
 }
 
-struct Stage {
-    ledger: Ledger,
+/// A ledger, and all that it was told.
+pub(super) struct Stage {
+    pub(super) ledger: Ledger,
+    pub(super) pools: BTreeMap<String, PoolDefinition>,
+    pub(super) namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) requests: BTreeMap<String, Request>,
+    pub(super) claims: BTreeMap<String, Vec<(IpAddr, Claimant)>>,
+    /// The latest decision, with the request that it was made for.
+    pub(super) latest: Option<(Request, Decision)>,
+    policy: Policy,
     now: Instant,
-    pools: BTreeMap<String, PoolDefinition>,
-    namespaces: BTreeMap<String, BTreeMap<String, String>>,
-    requests: BTreeMap<String, Request>,
 }
 
 impl Stage {
     #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let now = Instant::now();
-        let (pools, namespaces, requests) = Default::default();
-        Self { ledger: Ledger::new(now), now, pools, namespaces, requests }
+        let (pools, namespaces, requests, claims) = Default::default();
+        let policy = Policy::default();
+        let ledger = Ledger::new(policy, now);
+        Self { ledger, pools, namespaces, requests, claims, latest: None, policy, now }
     }
 
-    fn step(&mut self, step: &str) -> Result<(), String> {
+    pub(super) fn step(&mut self, step: &str) -> Result<(), String> {
         let words: Vec<&str> = step.split_whitespace().collect();
+        self.latest = None;
         match words[..] {
             ["pool", name, ..] => {
                 self.pools.insert(name.to_owned(), definition(name, &words[2..]));
@@ -70,7 +82,25 @@ impl Stage {
             }
             ["delete", name] => {
                 let request = self.requests.remove(name).expect("the Service exists");
-                self.ledger.release(&request.service);
+                self.ledger.delete(&request.service, self.now);
+            }
+            ["claim", name, ref addresses @ ..] => {
+                let claimant = Claimant::ExternalIps(ServiceKey::new("default", name));
+                self.claim(name, addresses, &claimant);
+            }
+            ["class", name, age, ref addresses @ ..] => {
+                let age = age.strip_prefix("age=").and_then(|age| age.parse().ok()).expect("an age");
+                let claimant = Claimant::OtherClass(ServiceKey::new("default", name), created(age));
+                self.claim(name, addresses, &claimant);
+            }
+            ["policy", ref words @ ..] => {
+                for word in words {
+                    match word.strip_prefix("hold=") {
+                        Some(hold) => self.policy.hold = Duration::from_secs(hold.parse().expect("seconds")),
+                        None => self.policy.share_across_namespaces = *word != "apart",
+                    }
+                }
+                self.restart();
             }
             ["wait", seconds] => {
                 self.now += Duration::from_secs(seconds.parse().expect("seconds"));
@@ -102,14 +132,24 @@ impl Stage {
     }
 
     fn restart(&mut self) {
-        self.ledger = Ledger::new(self.now);
+        self.ledger = Ledger::new(self.policy, self.now);
         self.set_pools();
+        for (name, claims) in &self.claims {
+            self.ledger.set_claims(&Party::Service(ServiceKey::new("default", name)), claims.clone());
+        }
         for (name, labels) in &self.namespaces {
             self.ledger.set_namespace(name, Some(labels.clone()));
         }
         let mut requests: Vec<_> = self.requests.values().collect();
         requests.sort_by_key(|request| request.rank());
         requests.into_iter().for_each(|request| self.ledger.adopt(request));
+    }
+
+    fn claim(&mut self, name: &str, addresses: &[&str], claimant: &Claimant) {
+        let addresses = addresses.iter().flat_map(|addresses| parsed(addresses));
+        let claims: Vec<_> = addresses.map(|address| (address, claimant.clone())).collect();
+        self.ledger.set_claims(&Party::Service(ServiceKey::new("default", name)), claims.clone());
+        self.claims.insert(name.to_owned(), claims);
     }
 
     fn ask(&mut self, name: &str, words: &[&str]) -> String {
@@ -123,6 +163,7 @@ impl Stage {
         }
         let decision = self.ledger.decide(&request);
         let text = outcome(&decision);
+        self.latest = Some((request.clone(), decision.clone()));
         let places = || decision.assignment.iter();
         request.held = places().map(|place| place.address).collect();
         request.held_from = places().map(|place| place.pool.to_string()).collect();
@@ -171,10 +212,16 @@ fn request(name: &str, words: &[&str]) -> Request {
     let (mut annotations, mut service_labels) = (String::new(), Vec::new());
     let (mut families, mut age, mut namespace) = ("clusterIPs: [10.96.0.1]", 0, "default");
     let (mut has, mut from) = ("", "");
+    let (mut ports, mut traffic) = (String::from("{port: 80}"), String::new());
     for word in words {
         match word.split_once('=') {
             Some(("ips", ips)) => annotations.push_str(&format!("ferrolb.io/loadBalancerIPs: '{ips}', ")),
             Some(("pool", pool)) => annotations.push_str(&format!("ferrolb.io/address-pool: '{pool}', ")),
+            Some(("key", key)) => annotations.push_str(&format!("ferrolb.io/allow-shared-ip: '{key}', ")),
+            Some(("ports", list)) => ports = listed(list).map(port).collect::<Vec<_>>().join(", "),
+            Some(("local", pod)) => {
+                traffic = format!(", externalTrafficPolicy: Local, selector: {{app: '{pod}'}}");
+            }
             Some(("ns", name)) => namespace = name,
             Some(("age", seconds)) => age = seconds.parse().expect("seconds"),
             Some(("has", addresses)) => has = addresses,
@@ -192,16 +239,25 @@ fn request(name: &str, words: &[&str]) -> Request {
         }
     }
     let service: Service = serde_saphyr::from_str(&format!(
-        "{{metadata: {{annotations: {{{annotations}}}}}, spec: {{{families}}}}}"
+        "{{metadata: {{annotations: {{{annotations}}}}}, spec: {{{families}, ports: [{ports}]{traffic}}}}}"
     ))
     .expect("a Service");
     let mut request = Request::parse(&service);
     request.service = ServiceKey::new(namespace, name);
     request.labels = labels(&service_labels);
-    request.created = Timestamp::from_second(1_000_000 - age).expect("a time");
+    request.created = created(age);
     request.held = parsed(has);
     request.held_from = listed(from).map(str::to_owned).collect();
     request
+}
+
+fn created(age: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 - age).expect("a time")
+}
+
+fn port(text: &str) -> String {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "TCP"));
+    format!("{{port: {number}, protocol: {protocol}}}")
 }
 
 fn parsed(addresses: &str) -> Vec<IpAddr> {
