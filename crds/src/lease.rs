@@ -105,18 +105,23 @@ pub struct Observed {
 /// Reads a Lease; `None` if its name is not that of a speaker's Lease. An annotation that can't be read counts as
 /// no links.
 pub fn read(lease: &Lease) -> Option<Observed> {
-    let node = lease.metadata.name.as_deref()?.strip_prefix(names::LEASE_PREFIX)?.to_owned();
+    let node = lease.metadata.name.as_deref()?.strip_prefix(names::LEASE_PREFIX)?;
+    Some(observe(lease, node))
+}
+
+/// Reads any Lease, whose holder is then called `node`.
+pub fn observe(lease: &Lease, node: &str) -> Observed {
     let spec = lease.spec.clone().unwrap_or_default();
     let held = spec.holder_identity.is_some_and(|holder| !holder.is_empty());
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     let links = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(LINKS_ANNOTATION));
     let links: Vec<LeaseLink> = links.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    Some(Observed {
-        node,
+    Observed {
+        node: node.to_owned(),
         duration: if held { Duration::from_secs(seconds.unwrap_or(0)) } else { Duration::ZERO },
         renewed: spec.renew_time.map(|MicroTime(time)| time),
         interfaces: links.into_iter().map(|link| link.name).collect(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use ferrolb_crds::names;
 use ferrolb_runtime::client::ClientArgs;
 use ferrolb_runtime::logs::LogArgs;
 
+use crate::engine::Settings;
 use crate::ledger::Policy;
 
 /// Port of the endpoints, unless configured otherwise.
@@ -41,6 +42,11 @@ pub struct Args {
     )]
     pub share_across_namespaces: bool,
 
+    /// Whether the speakers announce also from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers;
+    /// say it here and to them
+    #[arg(long, env = "FERROLB_IGNORE_EXCLUDE_LB")]
+    pub ignore_exclude_lb: bool,
+
     /// Address and port on which /healthz, /readyz and /metrics are served [default: port 7472 of all addresses]
     #[arg(long, env = "FERROLB_METRICS_BIND_ADDRESS")]
     pub metrics_bind_address: Option<SocketAddr>,
@@ -59,10 +65,8 @@ pub struct Args {
 pub struct Config {
     /// Namespace of the pools and advertisements.
     pub namespace: String,
-    /// The `loadBalancerClass` that is served; `None` for Services without one.
-    pub class: Option<String>,
-    /// What the user decides for all addresses.
-    pub policy: Policy,
+    /// What the user decides for all Services.
+    pub settings: Settings,
     /// Where the endpoints are served.
     pub metrics_bind_address: SocketAddr,
     /// The cluster.
@@ -78,14 +82,18 @@ impl From<Args> for Config {
             lb_class,
             hold_seconds,
             share_across_namespaces,
+            ignore_exclude_lb,
             metrics_bind_address,
             client,
             logs,
         } = args;
         Self {
             namespace,
-            class: Some(lb_class).filter(|class| !class.is_empty()),
-            policy: Policy { hold: Duration::from_secs(hold_seconds), share_across_namespaces },
+            settings: Settings {
+                class: Some(lb_class).filter(|class| !class.is_empty()),
+                policy: Policy { hold: Duration::from_secs(hold_seconds), share_across_namespaces },
+                ignore_exclude_label: ignore_exclude_lb,
+            },
             metrics_bind_address: metrics_bind_address.unwrap_or_else(all_addresses),
             client,
             logs,
@@ -111,7 +119,7 @@ mod tests {
     fn an_empty_class_means_services_without_one() {
         let class = |arguments: &[&str]| {
             let arguments = ["ferrolb-operator"].iter().chain(arguments);
-            Config::from(Args::try_parse_from(arguments).unwrap()).class
+            Config::from(Args::try_parse_from(arguments).unwrap()).settings.class
         };
         assert_eq!(class(&[]), None);
         assert_eq!(class(&["--lb-class="]), None);
@@ -122,7 +130,7 @@ mod tests {
     fn addresses_are_held_and_shared_as_the_flags_say() {
         let policy = |arguments: &[&str]| {
             let arguments = ["ferrolb-operator"].iter().chain(arguments);
-            Config::from(Args::try_parse_from(arguments).unwrap()).policy
+            Config::from(Args::try_parse_from(arguments).unwrap()).settings.policy
         };
         assert_eq!(policy(&[]), Policy::default());
         let strict = Policy { hold: Duration::ZERO, share_across_namespaces: false };

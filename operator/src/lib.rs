@@ -8,11 +8,13 @@
 //! | [`request`] | reads what a Service asks for | no |
 //! | [`standing`] | decides which pools are Ready | no |
 //! | [`ledger`] | decides who has which address | no |
+//! | [`announced`] | says whether the addresses can be announced | no |
 //! | [`verdict`] | compares the decision with what the Service says, and drafts the write | no |
 //! | [`engine`] | keeps all Services, and says which write comes next | no |
 //! | [`object_status`] | says what pools and advertisements show of themselves | no |
 //! | [`controller`] | feeds the engine from watches and makes its writes | yes |
 
+pub mod announced;
 pub mod args;
 pub mod controller;
 pub mod engine;

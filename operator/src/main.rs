@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(8);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let Config { namespace, class, policy, metrics_bind_address, client, logs } = Args::parse().into();
+    let Config { namespace, settings, metrics_bind_address, client, logs } = Args::parse().into();
     logs::init(&logs)?;
     let stop = termination().context("can't listen for SIGTERM")?;
     let client = client::connect(&client).await?;
@@ -28,12 +28,13 @@ async fn main() -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let version = env!("CARGO_PKG_VERSION");
+    let class = settings.class.as_deref();
     info!(event = "started", version, namespace, class, %metrics_bind_address);
 
     let mut tasks = Tasks::default();
     let admin = Admin::new(readiness, registry);
     tasks.spawn("admin", admin.serve_tcp(metrics_bind_address, tasks.shutdown()));
-    let scope = Scope { namespace, class, policy };
+    let scope = Scope { namespace, settings };
     tasks.spawn("controller", controller::run(client, scope, metrics, caches, tasks.shutdown()));
     tasks.run(stop, GRACE).await?;
     info!(event = "stopped");

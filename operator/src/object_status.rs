@@ -1,5 +1,7 @@
 //! What pools and advertisements say of themselves: their status, computed from the whole set of objects.
 
+use std::net::IpAddr;
+
 use ferrolb_crds::advertisement::{L2Advertisement, L2AdvertisementStatus};
 use ferrolb_crds::condition::{self, ADVERTISED, READY, STALLED, Statement};
 use ferrolb_crds::pool::{IPAddressPool, IPAddressPoolStatus};
@@ -13,12 +15,16 @@ use crate::standing::Fault;
 /// Reason of the condition Ready when it is True.
 const ACCEPTED: &str = "Accepted";
 
-/// The status of a pool, on from the one that it has.
+/// Condition of a pool: it contains an address that a node has. It is there only while that is so.
+const CONTAINS_NODE_ADDRESS: &str = "ContainsNodeAddress";
+
+/// The status of a pool, on from the one that it has. `node` has one of its addresses.
 pub fn pool_status(
     pool: &IPAddressPool,
     fault: Option<&Fault>,
     usage: Usage,
     advertised: bool,
+    node: Option<(&str, IpAddr)>,
     now: Timestamp,
 ) -> IPAddressPoolStatus {
     let before = pool.status.as_ref();
@@ -41,6 +47,18 @@ pub fn pool_status(
     };
     let statement = Statement { type_: ADVERTISED, status: advertised, reason, message: message.to_owned() };
     condition::set(&mut conditions, statement, generation, now);
+    match node {
+        Some((node, address)) => {
+            let message = format!(
+                "{address} is an address of node {node}, and is not given to Services: exclude it, or give the node \
+                 another"
+            );
+            let type_ = CONTAINS_NODE_ADDRESS;
+            let statement = Statement { type_, status: true, reason: "NodeAddress", message };
+            condition::set(&mut conditions, statement, generation, now);
+        }
+        None => drop(condition::remove(&mut conditions, CONTAINS_NODE_ADDRESS)),
+    }
     IPAddressPoolStatus {
         assigned_ipv4: usage.assigned_v4,
         assigned_ipv6: usage.assigned_v6,
@@ -55,10 +73,10 @@ pub fn pool_status(
 ///
 /// A selector that matches nothing is no error of its author's alone, since pools and nodes come and go: the
 /// advertisement is not Ready, but not Stalled either.
-pub fn advertisement_status(
+pub fn advertisement_status<'a>(
     advertisement: &L2Advertisement,
     pools: &[PoolFacts],
-    nodes: &[NodeFacts],
+    nodes: impl IntoIterator<Item = &'a NodeFacts>,
     now: Timestamp,
 ) -> L2AdvertisementStatus {
     let spec = &advertisement.spec;
@@ -67,7 +85,7 @@ pub fn advertisement_status(
     let generation = advertisement.metadata.generation;
     let (status, reason, message) = if !pools.iter().any(|pool| selects_pool(spec, pool)) {
         (false, "NoMatchingPool", "there is no pool that ipAddressPools or ipAddressPoolSelectors select")
-    } else if !nodes.iter().any(|node| selects_node(spec, node)) {
+    } else if !nodes.into_iter().any(|node| selects_node(spec, node)) {
         (false, "NoMatchingNode", "there is no node that nodeSelectors select")
     } else {
         (true, ACCEPTED, "the advertisement is in use")
@@ -102,11 +120,11 @@ mod tests {
         let pool = pool();
         let fault = Fault::OverlapsPool("10.0.0.0/24 overlaps".into());
         check(
-            &pool_status(&pool, None, USAGE, true, NOW).conditions,
+            &pool_status(&pool, None, USAGE, true, None, NOW).conditions,
             "Ready=True Accepted, Advertised=True Advertised",
         );
         check(
-            &pool_status(&pool, Some(&fault), USAGE, false, NOW).conditions,
+            &pool_status(&pool, Some(&fault), USAGE, false, None, NOW).conditions,
             "Stalled=True OverlapsPool, Ready=False OverlapsPool, Advertised=False NoAdvertisement",
         );
     }
@@ -116,16 +134,16 @@ mod tests {
         let mut pool = pool();
         let fault = Fault::InvalidAddresses("reversed".into());
         for fault in [None, Some(&fault), None] {
-            let first = pool_status(&pool, fault, USAGE, true, NOW);
+            let first = pool_status(&pool, fault, USAGE, true, None, NOW);
             pool.status = Some(first.clone());
-            assert_eq!(pool_status(&pool, fault, USAGE, true, Timestamp::MAX), first);
+            assert_eq!(pool_status(&pool, fault, USAGE, true, None, Timestamp::MAX), first);
         }
         check(&pool.status.unwrap().conditions, "Ready=True Accepted, Advertised=True Advertised");
     }
 
     #[test]
     fn a_pool_shows_its_use_and_its_generation() {
-        let status = pool_status(&pool(), None, USAGE, true, NOW);
+        let status = pool_status(&pool(), None, USAGE, true, None, NOW);
         assert_eq!((status.assigned_ipv4, status.available_ipv4), (1, 2));
         assert_eq!((status.assigned_ipv6, status.available_ipv6), (3, 4));
         assert_eq!(status.observed_generation, 5);
@@ -149,7 +167,7 @@ mod tests {
             let advertisement = L2Advertisement::new("l2", serde_saphyr::from_str(spec).unwrap());
             let pools: Vec<_> = pools.split_whitespace().map(facts).collect();
             let node = NodeFacts { labels: [("zone".into(), "a".into())].into(), ..NodeFacts::default() };
-            let status = advertisement_status(&advertisement, &pools, &[node], NOW);
+            let status = advertisement_status(&advertisement, &pools, [&node], NOW);
             check(&status.conditions, expected);
         }
     }

@@ -20,4 +20,6 @@ pub use facts::{Endpoints, NodeFacts, PoolFacts, ServiceFacts, Speaker};
 pub use interfaces::InterfaceFilter;
 pub use liveness::Liveness;
 pub use order::rendezvous;
-pub use place::{Candidate, Exclusion, Placement, Unannounced, place, selects_node, selects_pool};
+pub use place::{
+    Candidate, Exclusion, Hindrance, Placement, Unannounced, hindrance, place, selects_node, selects_pool,
+};

@@ -45,6 +45,15 @@ pub enum Unannounced {
     NoAdvertisement,
 }
 
+/// What keeps a Service's addresses from being announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// No node may, whatever its state.
+    Unannounced(Unannounced),
+    /// Of all nodes none may: how many for each reason.
+    NoNode(BTreeMap<Exclusion, usize>),
+}
+
 /// Why a node may not announce a Service's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exclusion {
@@ -95,6 +104,47 @@ pub fn place<'a>(
     advertisements: &[L2AdvertisementSpec],
 ) -> Result<Placement, Unannounced> {
     let &first_address = service.addresses.first().ok_or(Unannounced::NoAddress)?;
+    let selecting = selecting(service, pools, advertisements)?;
+    let mut placement = Placement::default();
+    for node in nodes {
+        match consider(service, endpoints, node, &selecting) {
+            Ok(candidate) => placement.candidates.push(candidate),
+            Err(exclusion) => _ = placement.excluded.insert(node.name.clone(), exclusion),
+        }
+    }
+    order::sort(&mut placement.candidates, first_address);
+    Ok(placement)
+}
+
+/// Why no node may announce a Service's addresses now; `None` if one may. The order does not matter here, so that
+/// this costs no more than finding the first that may.
+pub fn hindrance<'a>(
+    service: &ServiceFacts,
+    endpoints: &Endpoints,
+    nodes: impl IntoIterator<Item = &'a NodeFacts>,
+    pools: &[PoolFacts],
+    advertisements: &[L2AdvertisementSpec],
+) -> Option<Hindrance> {
+    let selecting = match selecting(service, pools, advertisements) {
+        Ok(selecting) => selecting,
+        Err(unannounced) => return Some(Hindrance::Unannounced(unannounced)),
+    };
+    let mut excluded = BTreeMap::new();
+    for node in nodes {
+        match consider(service, endpoints, node, &selecting) {
+            Ok(_) => return None,
+            Err(exclusion) => *excluded.entry(exclusion).or_default() += 1,
+        }
+    }
+    Some(Hindrance::NoNode(excluded))
+}
+
+/// The advertisements that count for a Service.
+fn selecting<'a>(
+    service: &ServiceFacts,
+    pools: &[PoolFacts],
+    advertisements: &'a [L2AdvertisementSpec],
+) -> Result<Vec<&'a L2AdvertisementSpec>, Unannounced> {
     let homes = service
         .addresses
         .iter()
@@ -105,18 +155,7 @@ pub fn place<'a>(
         .iter()
         .filter(|spec| selects_service(spec, service) && homes.iter().all(|pool| selects_pool(spec, pool)))
         .collect();
-    if selecting.is_empty() {
-        return Err(Unannounced::NoAdvertisement);
-    }
-    let mut placement = Placement::default();
-    for node in nodes {
-        match consider(service, endpoints, node, &selecting) {
-            Ok(candidate) => placement.candidates.push(candidate),
-            Err(exclusion) => _ = placement.excluded.insert(node.name.clone(), exclusion),
-        }
-    }
-    order::sort(&mut placement.candidates, first_address);
-    Ok(placement)
+    if selecting.is_empty() { Err(Unannounced::NoAdvertisement) } else { Ok(selecting) }
 }
 
 fn consider(

@@ -2,8 +2,8 @@
 
 use ferrolb_crds::{IPAddressPool, L2Advertisement};
 use ferrolb_placement::{
-    Endpoints, Exclusion, NodeFacts, Placement, PoolFacts, ServiceFacts, Speaker, Unannounced, place,
-    rendezvous,
+    Endpoints, Exclusion, Hindrance, NodeFacts, Placement, PoolFacts, ServiceFacts, Speaker, Unannounced,
+    hindrance, place, rendezvous,
 };
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -213,7 +213,19 @@ impl Default for World {
 impl World {
     fn place(&self) -> Result<Placement, Unannounced> {
         let endpoints = Endpoints::new(&self.slices);
-        place(&self.service, &endpoints, &self.nodes, &self.pools, &self.advertisements)
+        let placed = place(&self.service, &endpoints, &self.nodes, &self.pools, &self.advertisements);
+        let hindered = hindrance(&self.service, &endpoints, &self.nodes, &self.pools, &self.advertisements);
+        // What keeps addresses from being announced is told exactly when there is no candidate.
+        match (&placed, hindered) {
+            (Err(unannounced), hindered) => assert_eq!(hindered, Some(Hindrance::Unannounced(*unannounced))),
+            (Ok(placement), None) => assert!(!placement.candidates.is_empty()),
+            (Ok(placement), Some(Hindrance::NoNode(reasons))) => {
+                assert!(placement.candidates.is_empty());
+                assert_eq!(reasons.values().sum::<usize>(), placement.excluded.len());
+            }
+            (Ok(_), Some(Hindrance::Unannounced(unannounced))) => panic!("{unannounced:?}"),
+        }
+        placed
     }
 }
 

@@ -75,7 +75,6 @@ where
 {
     let read = |guard: DeserializeGuard<K>| match guard.0 {
         Ok(mut object) => {
-            object.managed_fields_mut().clear();
             strip(&mut object);
             Ok(object)
         }
@@ -107,7 +106,10 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     let accept = |read: Result<K, Undecodable>| match read {
-        Ok(object) => Some(object),
+        Ok(mut object) => {
+            object.managed_fields_mut().clear();
+            Some(object)
+        }
         Err(Undecodable { namespace, name }) => {
             let mut reference = ObjectRef::new(&name);
             reference.namespace = namespace;
@@ -161,8 +163,16 @@ mod tests {
         let Event::Apply(Ok(service)) = decode(Event::Apply(guarded(good())), strip) else {
             panic!("the object was left out");
         };
-        assert!(service.metadata.managed_fields.is_none_or(|fields| fields.is_empty()));
         assert!(service.metadata.labels.is_none());
+    }
+
+    #[test]
+    fn a_store_keeps_nothing_of_who_wrote_what() {
+        let (known, _writer) = store();
+        let Some(Event::Apply(service)) = or_known(decode(Event::Apply(guarded(good())), strip), &known) else {
+            panic!("the object was left out");
+        };
+        assert!(service.metadata.managed_fields.is_none_or(|fields| fields.is_empty()));
     }
 
     #[test]

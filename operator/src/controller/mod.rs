@@ -4,6 +4,8 @@
 //! is made only when everything that is known has been taken in.
 
 mod events;
+mod intake;
+mod listing;
 mod objects;
 mod sweep;
 #[cfg(test)]
@@ -15,24 +17,20 @@ use std::time::{Duration, Instant};
 
 use ferrolb_runtime::readiness::Gate;
 use ferrolb_runtime::tasks::Shutdown;
-use ferrolb_runtime::watch::Undecodable;
 use futures::StreamExt;
 use futures::future::{BoxFuture, Fuse, FusedFuture, FutureExt};
 use futures::stream::{BoxStream, FuturesUnordered};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Service};
 use kube::Client;
-use kube::runtime::watcher::Event;
 use tracing::{info, warn};
 
 use self::events::Events;
+use self::intake::Listings;
 use self::objects::Rounds;
-use self::sweep::{Existing, Sweeps};
-use self::watches::{Change, Progress, Stores, sorted};
+use self::sweep::Sweeps;
+use self::watches::{Change, Stores};
 use self::write::{Outcome, Tried, Writer};
-use crate::engine::Engine;
-use crate::key::ServiceKey;
-use crate::ledger::Policy;
+use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 
 /// Writes to Services that are under way at once.
@@ -46,10 +44,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Scope {
     /// Namespace of the pools and advertisements.
     pub namespace: String,
-    /// The `loadBalancerClass` that is served; `None` for Services without one.
-    pub class: Option<String>,
-    /// What the user decides for all addresses.
-    pub policy: Policy,
+    /// What the user decides for all Services.
+    pub settings: Settings,
 }
 
 /// The watches ended, which they never should.
@@ -71,8 +67,8 @@ pub async fn run(
     let (stores, changes) = watches::watch(&client, &scope.namespace);
     let (events, sender) = events::channel(client.clone(), metrics.clone());
     let controller = Controller {
-        engine: Engine::new(scope.class.clone(), scope.policy, clock()),
-        writer: Writer::new(client.clone(), scope.class.as_deref()),
+        writer: Writer::new(client.clone(), scope.settings.class.as_deref()),
+        engine: Engine::new(scope.settings, clock()),
         client,
         namespace: scope.namespace,
         stores,
@@ -82,7 +78,7 @@ pub async fn run(
         round: Fuse::terminated(),
         sweeps: Sweeps::default(),
         sweep: Fuse::terminated(),
-        loaded: Loaded::default(),
+        listings: Listings::default(),
         events,
         metrics,
         caches,
@@ -105,20 +101,10 @@ struct Controller {
     sweeps: Sweeps,
     /// A sweep that is under way.
     sweep: Fuse<BoxFuture<'static, bool>>,
-    loaded: Loaded,
+    listings: Listings,
     events: Events,
     metrics: Metrics,
     caches: Gate,
-}
-
-/// The caches that are filled.
-#[derive(Debug, Default, PartialEq)]
-struct Loaded {
-    services: bool,
-    pools: bool,
-    advertisements: bool,
-    namespaces: bool,
-    nodes: bool,
 }
 
 impl Controller {
@@ -137,7 +123,9 @@ impl Controller {
             tokio::select! {
                 () = &mut stop => break,
                 changes = self.changes.next() => {
-                    changes.ok_or(WatchesEnded)?.into_iter().for_each(|change| self.take_in(change));
+                    let now = clock();
+                    changes.ok_or(WatchesEnded)?.into_iter().for_each(|change| self.take_in(change, now));
+                    self.start_when_complete();
                 }
                 Some(tried) = self.writes.next() => self.finish(tried),
                 all = &mut self.round => {
@@ -168,15 +156,16 @@ impl Controller {
         {
             self.writes.push(self.writer.clone().write(update).boxed());
         }
-        if !self.loaded.all() {
+        if !self.engine.is_started() {
             return;
         }
         if self.sweep.is_terminated() && self.sweeps.begin(now) {
-            let (client, namespace) = (self.client.clone(), self.namespace.clone());
-            let nodes =
-                sorted(&self.stores.nodes).iter().filter_map(|node| node.metadata.name.clone()).collect();
-            let existing = Existing { nodes, services: self.engine.services().clone() };
-            self.sweep = sweep::sweep(client, namespace, existing).boxed().fuse();
+            let (nodes, services) = (self.listings.nodes.known(), self.engine.services());
+            let reports = self.engine.surroundings().reports();
+            let stale = reports.stale(|node| nodes.contains(node), |service| services.contains(service));
+            if !stale.is_empty() {
+                self.sweep = sweep::remove(self.client.clone(), self.namespace.clone(), stale).boxed().fuse();
+            }
         }
         if self.round.is_terminated() && self.rounds.begin(now) {
             let standings = self.engine.standings().iter();
@@ -190,74 +179,17 @@ impl Controller {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let loaded = self.loaded.all();
-        let rounds = self.rounds.poll_timeout().filter(|_| loaded && self.round.is_terminated());
-        let sweeps = self.sweeps.poll_timeout().filter(|_| loaded && self.sweep.is_terminated());
+        let started = self.engine.is_started();
+        let rounds = self.rounds.poll_timeout().filter(|_| started && self.round.is_terminated());
+        let sweeps = self.sweeps.poll_timeout().filter(|_| started && self.sweep.is_terminated());
         [self.engine.poll_timeout(), rounds, sweeps].into_iter().flatten().min()
     }
 
-    fn take_in(&mut self, change: Change) {
-        let now = clock();
-        self.rounds.request(now);
-        match change {
-            Change::Service(event) => self.take_in_service(*event, now),
-            Change::Namespace(event) => self.take_in_namespace(*event),
-            Change::Pools(Progress::Listing) => {}
-            Change::Pools(progress) => {
-                self.loaded.pools |= progress == Progress::Listed;
-                self.engine.set_pools(&self.stores.pools.state(), now);
-            }
-            Change::Advertisements(progress) => self.loaded.advertisements |= progress == Progress::Listed,
-            Change::Nodes(progress) => {
-                self.loaded.nodes |= progress == Progress::Listed;
-                if matches!(progress, Progress::Listed | Progress::Removed) {
-                    self.sweeps.request(now);
-                }
-            }
-            Change::Down(kind, error) => {
-                self.metrics.count_watch_error(kind);
-                warn!(event = "watchDown", kind, %error, "the watch is taken up again");
-            }
-        }
-        if self.loaded.all() && !self.engine.is_started() {
+    fn start_when_complete(&mut self) {
+        if self.listings.are_complete() && !self.engine.is_started() {
             self.engine.start();
             self.caches.set(true);
             info!(event = "configLoaded", pools = self.engine.standings().len(), "the caches are filled");
-        }
-    }
-
-    fn take_in_service(&mut self, event: Event<Result<Service, Undecodable>>, now: Instant) {
-        match event {
-            Event::Init => self.engine.begin_list(),
-            Event::InitApply(Ok(service)) | Event::Apply(Ok(service)) => {
-                self.engine.apply_service(&service, now);
-            }
-            Event::InitApply(Err(undecodable)) | Event::Apply(Err(undecodable)) => {
-                self.engine.keep_service(&key_of(&undecodable));
-            }
-            Event::Delete(service) => {
-                let key = service.map_or_else(|service| key_of(&service), |it| ServiceKey::of(&it.metadata));
-                self.engine.delete_service(&key, now);
-                self.sweeps.request(now);
-            }
-            Event::InitDone => {
-                self.engine.end_list(now);
-                self.loaded.services = true;
-                self.sweeps.request(now);
-            }
-        }
-    }
-
-    fn take_in_namespace(&mut self, event: Event<Namespace>) {
-        let name = |namespace: &Namespace| namespace.metadata.name.clone().unwrap_or_default();
-        match event {
-            Event::Init => {}
-            Event::InitApply(namespace) | Event::Apply(namespace) => {
-                let labels = namespace.metadata.labels.clone().unwrap_or_default();
-                self.engine.set_namespace(&name(&namespace), Some(labels));
-            }
-            Event::Delete(namespace) => self.engine.set_namespace(&name(&namespace), None),
-            Event::InitDone => self.loaded.namespaces = true,
         }
     }
 
@@ -293,17 +225,6 @@ impl Controller {
             }
         }
     }
-}
-
-impl Loaded {
-    fn all(&self) -> bool {
-        let all = Self { services: true, pools: true, advertisements: true, namespaces: true, nodes: true };
-        *self == all
-    }
-}
-
-fn key_of(service: &Undecodable) -> ServiceKey {
-    ServiceKey::new(service.namespace.as_deref().unwrap_or_default(), &service.name)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]

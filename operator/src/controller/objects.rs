@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferrolb_crds::names::OPERATOR_MANAGER;
-use ferrolb_placement::{NodeFacts, PoolFacts, selects_pool};
+use ferrolb_placement::{PoolFacts, selects_pool};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::warn;
@@ -72,25 +71,17 @@ pub(super) fn outdated(stores: &Stores, engine: &Engine, now: Timestamp) -> Vec<
         let standing = engine.standings().iter().find(|standing| *standing.definition.name == facts.name)?;
         let advertised = advertisements.iter().any(|advertisement| selects_pool(&advertisement.spec, facts));
         let usage = engine.usage(&facts.name);
-        let status = pool_status(pool, standing.fault.as_ref(), usage, advertised, now);
+        let node = engine.node_in(&standing.definition.ranges.addresses);
+        let status = pool_status(pool, standing.fault.as_ref(), usage, advertised, node, now);
         (pool.status.as_ref() != Some(&status)).then(|| StatusWrite::new(pool, &status))
     });
-    let nodes = node_facts(stores);
+    let nodes = engine.surroundings().nodes();
     let of_advertisements = advertisements.iter().filter_map(|advertisement| {
-        let status = advertisement_status(advertisement, &pool_facts, &nodes, now);
+        let status = advertisement_status(advertisement, &pool_facts, nodes.clone(), now);
         let outdated = advertisement.status.as_ref() != Some(&status);
         outdated.then(|| StatusWrite::new(advertisement, &status))
     });
     of_pools.chain(of_advertisements).collect()
-}
-
-fn node_facts(stores: &Stores) -> Vec<NodeFacts> {
-    let facts = |node: Arc<Node>| NodeFacts {
-        name: node.name_any(),
-        labels: node.metadata.labels.clone().unwrap_or_default(),
-        ..NodeFacts::default()
-    };
-    stores.nodes.state().into_iter().map(facts).collect()
 }
 
 impl StatusWrite {

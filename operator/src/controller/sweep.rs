@@ -1,22 +1,20 @@
-//! Reports that nobody is left to remove: those of nodes and about Services that are gone.
+//! Reports that nobody is left to remove: those of nodes and about Services that are gone, and those of owners that
+//! another one has followed.
 //!
-//! Speakers remove their own reports. So the operator looks for such only at its start and some time after a node
-//! or a Service has gone, and needs neither a watch nor a copy of them.
+//! Speakers remove their own reports. So the operator looks for such only some time after something has gone or was
+//! reported.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use ferrolb_crds::service_l2_status::{ServiceL2Status, ServiceL2StatusStatus};
-use kube::api::{DeleteParams, ListParams, Preconditions};
+use ferrolb_crds::service_l2_status::ServiceL2Status;
+use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client};
 use tracing::{info, warn};
 
-use crate::key::ServiceKey;
-
 /// How long speakers have to remove their own reports first.
 const DELAY: Duration = Duration::from_secs(30);
-/// Reports a page of the list.
-const PAGE_SIZE: u32 = 200;
+/// How long the removal of one may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When the next sweep is due.
 #[derive(Debug, Default)]
@@ -25,7 +23,7 @@ pub(super) struct Sweeps {
 }
 
 impl Sweeps {
-    /// Notes that a node or a Service has gone.
+    /// Notes that something has gone or was reported.
     pub(super) fn request(&mut self, now: Instant) {
         self.due.get_or_insert(now + DELAY);
     }
@@ -41,76 +39,34 @@ impl Sweeps {
     }
 }
 
-/// What there is in the cluster.
-#[derive(Debug)]
-pub(super) struct Existing {
-    pub(super) nodes: HashSet<String>,
-    pub(super) services: HashSet<ServiceKey>,
-}
-
-/// Removes the stale reports. Returns whether that succeeded.
-pub(super) async fn sweep(client: Client, namespace: String, existing: Existing) -> bool {
+/// Removes reports, given by name and UID. Returns whether that succeeded.
+pub(super) async fn remove(client: Client, namespace: String, stale: Vec<(String, Option<String>)>) -> bool {
     let reports: Api<ServiceL2Status> = Api::namespaced(client, &namespace);
-    let swept = remove_stale(&reports, &existing).await;
-    if let Err(error) = &swept {
-        warn!(event = "reportsNotSwept", %error);
-    }
-    swept.is_ok()
-}
-
-async fn remove_stale(reports: &Api<ServiceL2Status>, existing: &Existing) -> kube::Result<()> {
-    let mut page = ListParams::default().limit(PAGE_SIZE);
-    loop {
-        let list = reports.list(&page).await?;
-        for report in list.items {
-            let stale = report.status.as_ref().is_some_and(|status| existing.lacks(status));
-            if let (true, Some(name)) = (stale, report.metadata.name) {
-                let preconditions = Preconditions { uid: report.metadata.uid, ..Preconditions::default() };
-                match reports.delete(&name, &DeleteParams::default().preconditions(preconditions)).await {
-                    Ok(_) => info!(event = "reportRemoved", name, "its node or its Service is gone"),
-                    Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-                    Err(error) => return Err(error),
-                }
+    let mut all = true;
+    for (name, uid) in stale {
+        let preconditions = Preconditions { uid, ..Preconditions::default() };
+        let params = DeleteParams::default().preconditions(preconditions);
+        let failure = match tokio::time::timeout(TIMEOUT, reports.delete(&name, &params)).await {
+            Ok(Ok(_)) => {
+                info!(
+                    event = "reportRemoved",
+                    name, "its node or its Service is gone, or another node owns it"
+                );
+                continue;
             }
-        }
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = ListParams::default().limit(PAGE_SIZE).continue_token(&token),
-            None => return Ok(()),
-        }
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {TIMEOUT:?}"),
+        };
+        warn!(event = "reportNotRemoved", name, error = failure);
+        all = false;
     }
-}
-
-impl Existing {
-    /// Whether the node or the Service of a report is gone.
-    fn lacks(&self, report: &ServiceL2StatusStatus) -> bool {
-        let service = ServiceKey::new(&report.service_namespace, &report.service_name);
-        !self.nodes.contains(&report.node) || !self.services.contains(&service)
-    }
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_report_is_stale_without_its_node_or_its_service() {
-        let existing = Existing {
-            nodes: HashSet::from(["n".to_owned()]),
-            services: HashSet::from([ServiceKey::new("default", "web")]),
-        };
-        for (node, namespace, service, stale) in [
-            ("n", "default", "web", false),
-            ("gone", "default", "web", true),
-            ("n", "default", "gone", true),
-            ("n", "other", "web", true),
-        ] {
-            let report = serde_saphyr::from_str(&format!(
-                "{{node: {node}, serviceName: {service}, serviceNamespace: {namespace}, role: Owner, ips: [], \
-                 interfaces: [], reason: R, since: '2026-01-01T00:00:00Z'}}"
-            ));
-            assert_eq!(existing.lacks(&report.unwrap()), stale, "{node} {namespace}/{service}");
-        }
-    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use ferrolb_crds::ServiceL2Status;
 use ferrolb_crds::advertisement::L2Advertisement;
 use ferrolb_crds::pool::IPAddressPool;
 use ferrolb_runtime::watch::{Undecodable, config, events, reflect};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
@@ -22,10 +25,13 @@ const BATCH: usize = 256;
 #[derive(Debug)]
 pub(super) enum Change {
     Service(Box<Event<Result<Service, Undecodable>>>),
-    Namespace(Box<Event<Namespace>>),
+    Namespace(Box<Event<Result<Namespace, Undecodable>>>),
     Pools(Progress),
     Advertisements(Progress),
-    Nodes(Progress),
+    Node(Box<Event<Result<Node, Undecodable>>>),
+    Slice(Box<Event<Result<EndpointSlice, Undecodable>>>),
+    Lease(Box<Event<Result<Lease, Undecodable>>>),
+    Report(Box<Event<Result<ServiceL2Status, Undecodable>>>),
     /// The watch of a kind is down; it is being taken up again.
     Down(&'static str, watcher::Error),
 }
@@ -37,10 +43,8 @@ pub(super) enum Progress {
     Listing,
     /// A list has been read.
     Listed,
-    /// An object is new or has changed.
+    /// An object is new, has changed, or is gone.
     Changed,
-    /// An object is gone.
-    Removed,
 }
 
 impl Progress {
@@ -48,8 +52,7 @@ impl Progress {
         match event {
             Event::Init | Event::InitApply(_) => Self::Listing,
             Event::InitDone => Self::Listed,
-            Event::Apply(_) => Self::Changed,
-            Event::Delete(_) => Self::Removed,
+            Event::Apply(_) | Event::Delete(_) => Self::Changed,
         }
     }
 }
@@ -58,7 +61,6 @@ impl Progress {
 pub(super) struct Stores {
     pub(super) pools: Store<IPAddressPool>,
     pub(super) advertisements: Store<L2Advertisement>,
-    pub(super) nodes: Store<Node>,
 }
 
 /// Starts all watches. The stores are filled while the stream is polled.
@@ -67,17 +69,23 @@ pub(super) fn watch(client: &Client, namespace: &str) -> (Stores, BoxStream<'sta
     let (pools, pool_events) = reflect(Api::namespaced(client.clone(), namespace), config(), |_| ());
     let (advertisements, advertisement_events) =
         reflect(Api::namespaced(client.clone(), namespace), config(), |_| ());
-    let (_, namespace_events) = reflect(Api::all(client.clone()), config(), strip_namespace);
-    let (nodes, node_events) = reflect(Api::all(client.clone()), config(), strip_node);
+    let namespaces = events(Api::all(client.clone()), config(), strip_namespace);
+    let nodes = events(Api::all(client.clone()), config(), strip_node);
+    let slices = events(Api::all(client.clone()), config(), strip_slice);
+    let leases = events(Api::namespaced(client.clone(), namespace), config(), |_| ());
+    let reports = events(Api::namespaced(client.clone(), namespace), config(), |_| ());
     let mut all = SelectAll::new();
     all.push(changes(service_events, "Service", |event| Change::Service(Box::new(event))));
     all.push(changes(pool_events, "IPAddressPool", |event| Change::Pools(Progress::of(&event))));
     all.push(changes(advertisement_events, "L2Advertisement", |event| {
         Change::Advertisements(Progress::of(&event))
     }));
-    all.push(changes(namespace_events, "Namespace", |event| Change::Namespace(Box::new(event))));
-    all.push(changes(node_events, "Node", |event| Change::Nodes(Progress::of(&event))));
-    (Stores { pools, advertisements, nodes }, all.ready_chunks(BATCH).boxed())
+    all.push(changes(namespaces, "Namespace", |event| Change::Namespace(Box::new(event))));
+    all.push(changes(nodes, "Node", |event| Change::Node(Box::new(event))));
+    all.push(changes(slices, "EndpointSlice", |event| Change::Slice(Box::new(event))));
+    all.push(changes(leases, "Lease", |event| Change::Lease(Box::new(event))));
+    all.push(changes(reports, "ServiceL2Status", |event| Change::Report(Box::new(event))));
+    (Stores { pools, advertisements }, all.ready_chunks(BATCH).boxed())
 }
 
 fn changes<E>(
@@ -110,7 +118,14 @@ fn strip_namespace(namespace: &mut Namespace) {
 }
 
 fn strip_node(node: &mut Node) {
-    (node.metadata.annotations, node.spec, node.status) = (None, None, None);
+    node.metadata.annotations = None;
+    if let Some(status) = &mut node.status {
+        (status.images, status.node_info) = (None, None);
+    }
+}
+
+fn strip_slice(slice: &mut EndpointSlice) {
+    slice.ports = None;
 }
 
 /// All objects of a store, sorted by name: a store itself has no order.

@@ -4,30 +4,43 @@
 //! became of it. A Service has at most one write on its way; whatever is told of it meanwhile is decided on
 //! afterwards.
 
+mod inputs;
 mod queue;
 mod rivalry;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod turns;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferrolb_crds::pool::IPAddressPool;
+use ferrolb_crds::range::AddressRange;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 
 use self::queue::Queue;
 use self::tracked::{Stance, Tracked};
 use self::waiting::Waiting;
+use crate::announced::Surroundings;
 use crate::key::ServiceKey;
-use crate::ledger::{Claimant, Ledger, Party, Policy, Topic, Usage};
-use crate::request::{Rank, Request, addresses_of, is_load_balancer, is_ours};
-use crate::standing::{Incumbents, Standing, judge};
-use crate::verdict::{self, Patch, Shown};
+use crate::ledger::{Claimant, Ledger, Party, Policy, Usage};
+use crate::request::Request;
+use crate::standing::{Incumbents, Standing};
+use crate::verdict::{self, Patch};
+
+/// What the user decides for all Services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The `loadBalancerClass` that is served; `None` for Services without one.
+    pub class: Option<String>,
+    /// How addresses are kept and shared.
+    pub policy: Policy,
+    /// Whether speakers announce also from nodes that the well-known label excludes.
+    pub ignore_exclude_label: bool,
+}
 
 /// A write that is to be made now.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +60,7 @@ pub struct Update {
 pub struct Engine {
     class: Option<String>,
     ledger: Ledger,
+    surroundings: Surroundings,
     services: HashMap<ServiceKey, Tracked>,
     queue: Queue,
     /// Services that would take more as soon as there is more.
@@ -63,11 +77,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine for the Services of a class; it writes nothing before [`Self::start`].
-    pub fn new(class: Option<String>, policy: Policy, now: Instant) -> Self {
+    /// An engine that writes nothing before [`Self::start`].
+    pub fn new(settings: Settings, now: Instant) -> Self {
+        let Settings { class, policy, ignore_exclude_label } = settings;
         Self {
             class,
             ledger: Ledger::new(policy, now),
+            surroundings: Surroundings::new(ignore_exclude_label),
             services: HashMap::new(),
             queue: Queue::default(),
             waiting: Waiting::default(),
@@ -96,98 +112,6 @@ impl Engine {
         self.started
     }
 
-    /// Takes in a Service as a watch or a write shows it. A version older than the one known is ignored.
-    pub fn apply_service(&mut self, service: &Service, now: Instant) {
-        let key = ServiceKey::of(&service.metadata);
-        let uid = service.metadata.uid.as_deref().unwrap_or_default();
-        self.keep_service(&key);
-        match self.services.get(&key) {
-            Some(known) if known.uid != uid => self.end(&key, now),
-            Some(known) if known.is_newer_than(service) => return,
-            Some(_) | None => {}
-        }
-        let shown = Shown::of(service);
-        let ours = is_ours(service, self.class.as_deref());
-        self.set_claims(&Party::Service(key.clone()), claims(service, &key, ours));
-        let stance = if ours {
-            Stance::Ours(Request::parse(service))
-        } else {
-            self.waiting.forget(&key);
-            self.ledger.retire(&key);
-            // A load balancer of another class is another operator's, and the marks that it came with are too.
-            let known = self.services.contains_key(&key);
-            if !shown.is_marked() || (is_load_balancer(service) && !known) {
-                self.ledger.settle(&key);
-                self.forget(&key);
-                self.wake();
-                return;
-            }
-            Stance::Leaving
-        };
-        let tracked = self.services.entry(key.clone()).or_insert_with(|| Tracked::new(uid, &shown));
-        tracked.observe(shown, stance, now);
-        self.enqueue(&key);
-        self.wake();
-    }
-
-    /// Notes that there is such a Service, of which nothing new can be told.
-    pub fn keep_service(&mut self, key: &ServiceKey) {
-        if let Some(listed) = &mut self.listed {
-            listed.insert(key.clone());
-        }
-        if !self.existing.contains(key) {
-            self.existing.insert(key.clone());
-        }
-    }
-
-    /// Forgets a Service that is gone, and frees what it had.
-    pub fn delete_service(&mut self, key: &ServiceKey, now: Instant) {
-        self.existing.remove(key);
-        self.end(key, now);
-    }
-
-    /// Begins a list of all Services: those that it does not name are gone when it ends.
-    pub fn begin_list(&mut self) {
-        self.listed = Some(HashSet::new());
-    }
-
-    /// Ends a list of all Services.
-    pub fn end_list(&mut self, now: Instant) {
-        let Some(listed) = self.listed.take() else { return };
-        let gone: Vec<_> = self.existing.difference(&listed).cloned().collect();
-        for key in gone {
-            self.delete_service(&key, now);
-        }
-    }
-
-    /// Takes in all pools.
-    pub fn set_pools(&mut self, pools: &[Arc<IPAddressPool>], now: Instant) {
-        let mut pools = pools.to_vec();
-        pools.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        let standings = judge(&pools, &mut self.incumbents);
-        if standings != self.standings {
-            let definitions = standings.iter().map(|standing| standing.definition.clone()).collect();
-            self.standings = standings;
-            self.ledger.set_pools(definitions, now);
-            self.enqueue_all(|_| true);
-        }
-    }
-
-    /// Takes in the labels of a namespace, or `None` when it is gone.
-    pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) {
-        if self.ledger.set_namespace(name, labels) {
-            self.enqueue_all(|key| *key.namespace == *name);
-        }
-    }
-
-    /// Replaces the addresses of a node, which are given to no Service.
-    pub fn set_node(&mut self, node: &str, addresses: Vec<IpAddr>) {
-        let claimant = Claimant::Node(node.to_owned());
-        let claims = addresses.into_iter().map(|address| (address, claimant.clone())).collect();
-        self.set_claims(&Party::Node(node.to_owned()), claims);
-        self.wake();
-    }
-
     /// The next write, or `None` when nothing is to be written now. `wall` is the wall clock, for conditions.
     pub fn next_update(&mut self, now: Instant, wall: Timestamp) -> Option<Update> {
         while self.started
@@ -207,7 +131,8 @@ impl Engine {
                 Stance::Ours(request) => {
                     let mut decision = self.ledger.decide(request);
                     self.waiting.set(&rank, std::mem::take(&mut decision.waits_for));
-                    let patch = tracked.state(&decision, now, wall);
+                    let announced = self.surroundings.judge(request, &decision.assignment);
+                    let patch = tracked.state(&decision, announced, now, wall);
                     self.truces.extend(tracked.truce.map(|until| (until, key.clone())));
                     patch
                 }
@@ -265,7 +190,8 @@ impl Engine {
     /// When [`Self::handle_timeout`] has to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let truce = self.truces.first().map(|(until, _)| *until);
-        [self.ledger.poll_timeout(), self.queue.poll_timeout(), truce].into_iter().flatten().min()
+        let others = [self.queue.poll_timeout(), self.surroundings.poll_timeout(), truce];
+        others.into_iter().chain([self.ledger.poll_timeout()]).flatten().min()
     }
 
     /// Takes up again what had to wait until now.
@@ -274,6 +200,8 @@ impl Engine {
         for key in due.into_iter().chain(self.ledger.handle_timeout(now)) {
             self.enqueue(&key);
         }
+        let differs = self.surroundings.handle_timeout(now);
+        self.judge_all(differs);
         while let Some((until, _)) = self.truces.first()
             && *until <= now
         {
@@ -291,6 +219,11 @@ impl Engine {
     /// All pools and what is to be said of them.
     pub fn standings(&self) -> &[Standing] {
         &self.standings
+    }
+
+    /// A node that has an address in one of these ranges.
+    pub fn node_in(&self, ranges: &[AddressRange]) -> Option<(&str, IpAddr)> {
+        self.ledger.node_in(ranges)
     }
 
     /// How much of a pool is given and left.
@@ -332,59 +265,15 @@ impl Engine {
         self.queue.remove(key);
     }
 
+    fn judge_all(&mut self, differs: bool) {
+        if differs {
+            self.enqueue_all(|_| true);
+        }
+    }
+
     fn set_claims(&mut self, party: &Party, claims: Vec<(IpAddr, Claimant)>) {
         for tenant in self.ledger.set_claims(party, claims) {
             self.enqueue(&tenant);
         }
     }
-
-    /// Puts the Services that wait for what became free into the queue.
-    fn wake(&mut self) {
-        for topic in self.ledger.take_freed() {
-            for rank in self.waiting.wake(&topic) {
-                self.give_turn(rank);
-            }
-        }
-    }
-
-    /// A Service whose turn it was has taken what it could: what it left is the next one's.
-    fn pass_turn(&mut self, rank: &Rank) {
-        for next in self.next_turns(rank) {
-            self.give_turn(next);
-        }
-    }
-
-    /// Puts a Service into the queue; if it is held back, its turn is the next one's.
-    fn give_turn(&mut self, rank: Rank) {
-        let mut turns = vec![rank];
-        while let Some(rank) = turns.pop() {
-            if !self.queue.push(rank.clone()) {
-                turns.extend(self.next_turns(&rank));
-            }
-        }
-    }
-
-    fn next_turns(&mut self, rank: &Rank) -> Vec<Rank> {
-        let topics = self.waiting.end_turn(rank.service()).into_iter().filter(|topic| match topic {
-            Topic::Pool(pool, family) => self.ledger.has_free(pool, *family),
-            Topic::Address(_) | Topic::Key(_) => false,
-        });
-        let topics: Vec<_> = topics.collect();
-        topics.iter().flat_map(|topic| self.waiting.wake_next(topic, rank)).collect()
-    }
-}
-
-/// The addresses that a Service has without having them from us.
-fn claims(service: &Service, key: &ServiceKey, ours: bool) -> Vec<(IpAddr, Claimant)> {
-    let external = service.spec.iter().flat_map(|spec| spec.external_ips.iter().flatten());
-    let mut claims: Vec<_> = external
-        .filter_map(|text| text.parse().ok())
-        .map(|address| (address, Claimant::ExternalIps(key.clone())))
-        .collect();
-    if !ours && is_load_balancer(service) {
-        let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
-        let claimant = Claimant::OtherClass(key.clone(), created);
-        claims.extend(addresses_of(service).into_iter().map(|address| (address, claimant.clone())));
-    }
-    claims
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ferrolb_crds::condition::Statement;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 
@@ -86,9 +87,15 @@ impl Tracked {
     }
 
     /// What to write so that the Service shows the decision; against somebody who keeps overwriting it, only that.
-    pub(super) fn state(&mut self, decision: &Decision, now: Instant, wall: Timestamp) -> Option<Patch> {
+    pub(super) fn state(
+        &mut self,
+        decision: &Decision,
+        announced: Option<Statement>,
+        now: Instant,
+        wall: Timestamp,
+    ) -> Option<Patch> {
         let Stance::Ours(request) = &self.stance else { return None };
-        let patch = verdict::state(&self.shown, request, decision, wall);
+        let patch = verdict::state(&self.shown, request, decision, announced, wall);
         let addresses = patch.as_ref().and_then(|patch| patch.addresses.as_deref());
         self.truce = addresses.and_then(|addresses| self.rivalry.consider(addresses, now));
         match self.truce {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 
+use ferrolb_crds::range::AddressRange;
 use jiff::Timestamp;
 
 use crate::key::ServiceKey;
@@ -71,6 +72,22 @@ impl Claims {
             self.by_party.insert(party.clone(), claims);
         }
         changed
+    }
+
+    /// What a party claims.
+    pub(super) fn of(&self, party: &Party) -> &[(IpAddr, Claimant)] {
+        self.by_party.get(party).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// A node that has an address in one of these ranges: the first by name.
+    pub(super) fn node_in(&self, ranges: &[AddressRange]) -> Option<(&str, IpAddr)> {
+        let within = |address: &IpAddr| ranges.iter().any(|range| range.contains(*address));
+        let claims = self.by_party.values().flatten().filter(|(address, _)| within(address));
+        let nodes = claims.filter_map(|(address, claimant)| match claimant {
+            Claimant::Node(node) => Some((node.as_str(), *address)),
+            Claimant::ExternalIps(_) | Claimant::OtherClass(..) => None,
+        });
+        nodes.min()
     }
 
     /// One of those that claim an address.

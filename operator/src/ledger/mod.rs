@@ -30,7 +30,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferrolb_crds::range::Family;
+use ferrolb_crds::range::{AddressRange, Family};
 
 pub use self::assignment::{Assignment, Cause, Decision, GivenUp, Place};
 use self::claims::Claims;
@@ -144,6 +144,16 @@ impl Ledger {
         let changed = self.claims.set(party, claims);
         changed.iter().for_each(|address| self.mark(*address));
         changed.iter().flat_map(|address| self.tenancies.get(address)).flat_map(Tenancy::tenants).collect()
+    }
+
+    /// Whether a party claims something else than the ledger knows.
+    pub fn claims_differ(&self, party: &Party, claims: &[(IpAddr, Claimant)]) -> bool {
+        self.claims.of(party) != claims
+    }
+
+    /// A node that has an address in one of these ranges: the first by name.
+    pub fn node_in(&self, ranges: &[AddressRange]) -> Option<(&str, IpAddr)> {
+        self.claims.node_in(ranges)
     }
 
     /// Takes over the addresses of a Service's status that are legal and free, for the families that it has none

@@ -6,7 +6,9 @@ mod tests;
 use std::net::IpAddr;
 
 use ferrolb_crds::condition::{self, Statement};
-use ferrolb_crds::names::{ALLOCATED_CONDITION, ALLOCATED_FROM_ANNOTATION, OPERATOR_MANAGER};
+use ferrolb_crds::names::{
+    ALLOCATED_CONDITION, ALLOCATED_FROM_ANNOTATION, ANNOUNCED_CONDITION, OPERATOR_MANAGER,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ManagedFieldsEntry};
@@ -101,11 +103,17 @@ impl Ingress {
     }
 }
 
-/// What to write so that a Service that is ours shows the decision; `None` if it does.
+/// What to write so that a Service that is ours shows the decision, and whether it is announced; `None` if it does.
 ///
 /// Addresses that are right are left as they are, in their order. Ingress points of others, which come without our
 /// annotation and are in no pool of ours, are left alone unless there is an address to put in their place.
-pub fn state(shown: &Shown, request: &Request, decision: &Decision, now: Timestamp) -> Option<Patch> {
+pub fn state(
+    shown: &Shown,
+    request: &Request,
+    decision: &Decision,
+    announced: Option<Statement>,
+    now: Timestamp,
+) -> Option<Patch> {
     let Decision { assignment, refusal, given_up, .. } = decision;
     let mut draft = Draft::default();
 
@@ -141,7 +149,12 @@ pub fn state(shown: &Shown, request: &Request, decision: &Decision, now: Timesta
     }
 
     let mut conditions = shown.conditions.clone();
-    if condition::set(&mut conditions, statement, None, now) {
+    let allocated = condition::set(&mut conditions, statement, None, now);
+    let announced = match announced {
+        Some(statement) => condition::set(&mut conditions, statement, None, now),
+        None => condition::remove(&mut conditions, ANNOUNCED_CONDITION),
+    };
+    if allocated || announced {
         draft.conditions(&conditions);
     }
     draft.finish(shown, notices)
@@ -184,7 +197,8 @@ pub fn clear(shown: &Shown, addresses: bool) -> Option<Patch> {
         }
     }
     let mut conditions = shown.conditions.clone();
-    if condition::remove(&mut conditions, ALLOCATED_CONDITION) {
+    let removed = [ALLOCATED_CONDITION, ANNOUNCED_CONDITION].map(|it| condition::remove(&mut conditions, it));
+    if removed.contains(&true) {
         draft.conditions(&conditions);
     }
     draft.finish(shown, had_address.then(Notice::left).into_iter().collect())

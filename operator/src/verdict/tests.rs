@@ -126,7 +126,7 @@ fn messages_stay_short_whatever_a_service_asks_for() {
 }
 
 fn write(service: &Service, decision: &Decision) -> Option<Patch> {
-    state(&Shown::of(service), &Request::parse(service), decision, Timestamp::UNIX_EPOCH)
+    state(&Shown::of(service), &Request::parse(service), decision, None, Timestamp::UNIX_EPOCH)
 }
 
 fn told(patch: &Patch) -> String {

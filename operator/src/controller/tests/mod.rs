@@ -111,7 +111,7 @@ impl Stage {
     fn start(script: Script) -> Self {
         let (client, seen) = server::start(script);
         let tasks = Tasks::default();
-        let scope = Scope { namespace: "ferrolb-system".to_owned(), class: None, policy: Policy::default() };
+        let scope = Scope { namespace: "ferrolb-system".to_owned(), settings: Settings::default() };
         let metrics = Metrics::register(&mut Registry::default());
         let gate = Readiness::default().gate("caches");
         let controller = tokio::spawn(run(client, scope, metrics, gate, tasks.shutdown()));

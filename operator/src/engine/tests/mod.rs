@@ -1,5 +1,7 @@
 mod stage;
 
+use std::collections::BTreeMap;
+
 use self::stage::{Stage, pool};
 use super::*;
 
@@ -22,7 +24,7 @@ fn nothing_is_written_before_the_start_and_nothing_at_a_restart() {
     stage.settle();
     let shown: Vec<_> = ["a", "b", "c"].map(|name| stage.status(name)).into();
 
-    stage.engine = Engine::new(None, Policy::default(), stage.now);
+    stage.engine = Engine::new(Settings::default(), stage.now);
     let services: Vec<_> = stage.cluster.values().cloned().collect();
     services.iter().for_each(|service| stage.engine.apply_service(service, stage.now));
     assert_eq!(stage.next(), None, "before the pools are known");
@@ -39,7 +41,7 @@ fn all_addresses_are_adopted_before_one_is_given() {
     stage.settle();
     let held = stage.cluster["b"].clone();
 
-    stage.engine = Engine::new(None, Policy::default(), stage.now);
+    stage.engine = Engine::new(Settings::default(), stage.now);
     stage.set_pools(&[("p", "10.0.0.0/24")]);
     stage.service("a", "");
     stage.engine.apply_service(&held, stage.now);
@@ -199,7 +201,10 @@ fn the_marks_of_another_class_are_left_to_its_operator() {
     stage.service("web", "");
     stage.settle();
     let shown = stage.cluster["web"].clone();
-    stage.engine = Engine::new(Some("ferrolb.io/other".to_owned()), Policy::default(), stage.now);
+    stage.engine = Engine::new(
+        Settings { class: Some("ferrolb.io/other".to_owned()), ..Settings::default() },
+        stage.now,
+    );
     stage.engine.apply_service(&shown, stage.now);
     stage.engine.start();
     assert_eq!(stage.next(), None);
@@ -260,8 +265,146 @@ fn a_new_pool_and_a_new_label_of_a_namespace_help_those_who_wait() {
     assert_eq!(stage.status("web"), "NoPoolMatches");
     let selector =
         "{addresses: [10.0.0.1], serviceAllocation: {namespaceSelectors: [{matchLabels: {a: b}}]}}";
-    stage.engine.set_pools(&[pool("q", selector)], stage.now);
+    stage.engine.set_objects(&[pool("q", selector)], &[], stage.now);
     stage.engine.set_namespace("default", Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])));
     stage.settle();
     assert_eq!(stage.status("web"), "10.0.0.1 Allocated q");
+}
+
+#[test]
+fn an_address_that_becomes_free_wakes_one_after_the_other_until_it_is_taken() {
+    let mut stage = Stage::new("10.0.0.1");
+    for name in ["a", "b", "c", "d"] {
+        stage.service(name, "");
+        stage.settle();
+    }
+    stage.service("c", "ferrolb.io/address-pool: p");
+    stage.settle();
+    stage.delete("a");
+    let update = stage.next().unwrap();
+    assert_eq!((&*update.service.name, stage.write(&update)), ("b", "10.0.0.1".to_owned()));
+    assert_eq!(stage.next(), None, "the others still wait, and are not decided on");
+    // The next in turn is held back by a failed write: the one after it takes its turn.
+    stage.service("c", "ferrolb.io/address-pool: unknown");
+    let failed = stage.next().unwrap();
+    stage.service("c", "ferrolb.io/address-pool: p");
+    stage.engine.failed(&failed, stage.now);
+    stage.delete("b");
+    stage.settle();
+    assert_eq!(stage.status("d"), "10.0.0.1 Allocated p");
+}
+
+#[test]
+fn who_waits_for_an_address_gets_it_when_it_is_shared_or_free() {
+    let mut stage = Stage::new("10.0.0.1-10.0.0.9");
+    stage.service("a", "ferrolb.io/loadBalancerIPs: 10.0.0.5");
+    stage.settle();
+    for name in ["b", "c"] {
+        let asks = format!("ferrolb.io/loadBalancerIPs: 10.0.0.5, ferrolb.io/allow-shared-ip: {name}");
+        stage.service(name, &asks);
+        stage.settle();
+        assert_eq!(stage.status(name), "AddressInUse");
+    }
+    stage.delete("a");
+    stage.settle();
+    assert_eq!(stage.status("b"), "10.0.0.5 Allocated p");
+    assert_eq!(stage.status("c"), "AddressInUse");
+    stage.service("b", "ferrolb.io/loadBalancerIPs: 10.0.0.5, ferrolb.io/allow-shared-ip: c");
+    stage.settle();
+    assert_eq!(stage.status("c"), "10.0.0.5 Allocated p", "they share it");
+}
+
+#[test]
+fn external_ips_of_any_service_are_given_to_nobody() {
+    let mut stage = Stage::new("10.0.0.1-10.0.0.2");
+    let mut plain = stage.made("plain", "");
+    plain.spec.as_mut().unwrap().type_ = Some("ClusterIP".to_owned());
+    plain.spec.as_mut().unwrap().external_ips = Some(vec!["10.0.0.1".to_owned(), "nonsense".to_owned()]);
+    let plain = stage.store(plain);
+    stage.engine.apply_service(&plain, stage.now);
+    stage.service("a", "");
+    stage.service("b", "");
+    stage.settle();
+    assert_eq!(
+        (stage.status("a"), stage.status("b")),
+        ("10.0.0.2 Allocated p".into(), "PoolExhausted".into())
+    );
+    stage.delete("plain");
+    stage.settle();
+    assert_eq!(stage.status("b"), "10.0.0.1 Allocated p");
+}
+
+#[test]
+fn an_address_that_a_service_of_another_class_shows_is_not_given() {
+    let mut stage = Stage::new("10.0.0.1-10.0.0.2");
+    stage.service("theirs", "");
+    stage.settle();
+    let mut theirs = stage.cluster["theirs"].clone();
+    theirs.spec.as_mut().unwrap().load_balancer_class = Some("example.org/lb".to_owned());
+    let theirs = stage.store(theirs);
+    stage.engine = Engine::new(Settings::default(), stage.now);
+    stage.set_pools(&[("p", "10.0.0.1-10.0.0.2")]);
+    stage.engine.apply_service(&theirs, stage.now);
+    stage.engine.start();
+    stage.service("ours", "");
+    stage.settle();
+    assert_eq!(stage.status("ours"), "10.0.0.2 Allocated p");
+}
+
+#[test]
+fn an_address_is_free_only_when_the_service_that_left_shows_it_no_more() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("a", "");
+    stage.settle();
+    let mut left = stage.cluster["a"].clone();
+    left.spec.as_mut().unwrap().type_ = Some("ClusterIP".to_owned());
+    let left = stage.store(left);
+    stage.engine.apply_service(&left, stage.now);
+    let clearing = stage.next().unwrap();
+    stage.service("b", "");
+    stage.settle();
+    assert_eq!(stage.status("b"), "PoolExhausted");
+    stage.write(&clearing);
+    stage.settle();
+    assert_eq!(stage.status("b"), "10.0.0.1 Allocated p");
+}
+
+#[test]
+fn who_keeps_overwriting_the_status_is_named_and_then_left_alone_for_a_while() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("web", "");
+    stage.settle();
+    for _ in 0..2 {
+        stage.overwrite("web", "192.0.2.1");
+        stage.settle();
+        assert_eq!(stage.status("web"), "10.0.0.1 Allocated p");
+    }
+    stage.overwrite("web", "192.0.2.1");
+    stage.settle();
+    assert_eq!(stage.status("web"), "192.0.2.1 ForeignController p");
+    assert!(stage.message("web").starts_with("servicelb keeps overwriting"), "{}", stage.message("web"));
+    stage.service("other", "");
+    stage.overwrite("web", "192.0.2.2");
+    stage.settle();
+    assert_eq!(stage.status("other"), "PoolExhausted", "the address is kept for the Service");
+    assert_eq!(stage.status("web"), "192.0.2.2 ForeignController p");
+
+    stage.now = stage.engine.poll_timeout().unwrap();
+    stage.engine.handle_timeout(stage.now);
+    stage.settle();
+    assert_eq!(stage.status("web"), "10.0.0.1 Allocated p", "it is tried again");
+}
+
+#[test]
+fn a_service_that_leaves_keeps_what_its_next_controller_wrote() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("web", "");
+    stage.settle();
+    let mut theirs = stage.cluster["web"].clone();
+    theirs.spec.as_mut().unwrap().load_balancer_class = Some("example.org/lb".to_owned());
+    theirs.status = serde_saphyr::from_str("{loadBalancer: {ingress: [{ip: 192.0.2.1}]}}").unwrap();
+    let theirs = stage.store(theirs);
+    stage.engine.apply_service(&theirs, stage.now);
+    stage.settle();
+    assert_eq!(stage.status("web"), "192.0.2.1");
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ferrolb_crds::names::ALLOCATED_CONDITION;
 use ferrolb_crds::pool::IPAddressPool;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
-use crate::engine::{Engine, Update};
+use crate::engine::{Engine, Settings, Update};
 use crate::key::ServiceKey;
-use crate::ledger::Policy;
 use crate::request::Request;
 use crate::verdict::Shown;
 
@@ -27,12 +27,8 @@ impl Stage {
     #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
     pub(super) fn new(ranges: &str) -> Self {
         let now = Instant::now();
-        let mut stage = Self {
-            engine: Engine::new(None, Policy::default(), now),
-            now,
-            cluster: BTreeMap::new(),
-            version: 0,
-        };
+        let mut stage =
+            Self { engine: Engine::new(Settings::default(), now), now, cluster: BTreeMap::new(), version: 0 };
         stage.set_pools(&[("p", ranges)]);
         stage.engine.start();
         stage
@@ -41,11 +37,18 @@ impl Stage {
     pub(super) fn set_pools(&mut self, pools: &[(&str, &str)]) {
         let pools: Vec<_> =
             pools.iter().map(|(name, range)| pool(name, &format!("{{addresses: ['{range}']}}"))).collect();
-        self.engine.set_pools(&pools, self.now);
+        self.engine.set_objects(&pools, &[], self.now);
     }
 
     /// Creates a Service or replaces its annotations, and tells the engine.
     pub(super) fn service(&mut self, name: &str, annotations: &str) {
+        let service = self.made(name, annotations);
+        let service = self.store(service);
+        self.engine.apply_service(&service, self.now);
+    }
+
+    /// A Service with these annotations, and with the status that the one of its name has.
+    pub(super) fn made(&self, name: &str, annotations: &str) -> Service {
         let mut service: Service = serde_saphyr::from_str(&format!(
             "{{metadata: {{name: {name}, namespace: default, annotations: {{{annotations}}}}}, \
              spec: {{type: LoadBalancer, clusterIPs: [10.96.0.1]}}}}"
@@ -55,8 +58,29 @@ impl Stage {
         service.status = old.and_then(|old| old.status.clone());
         let uid = old.and_then(|old| old.metadata.uid.clone());
         service.metadata.uid = Some(uid.unwrap_or_else(|| format!("uid-{}", self.version)));
+        service
+    }
+
+    /// Another controller writes an address to a Service's status.
+    pub(super) fn overwrite(&mut self, name: &str, address: &str) {
+        let mut service = self.cluster[name].clone();
+        let ingress = serde_json::from_value(json!([{ "ip": address }])).unwrap();
+        service.status.get_or_insert_default().load_balancer.get_or_insert_default().ingress = Some(ingress);
+        service.metadata.managed_fields = serde_json::from_value(json!([
+            { "manager": "kubectl", "time": "2026-01-02T00:00:00Z", "fieldsV1": { "f:spec": {} } },
+            {
+                "manager": "servicelb", "subresource": "status", "time": "2026-01-01T00:00:00Z",
+                "fieldsV1": { "f:status": { "f:loadBalancer": { "f:ingress": {} } } },
+            },
+        ]))
+        .unwrap();
         let service = self.store(service);
         self.engine.apply_service(&service, self.now);
+    }
+
+    /// What a Service's first condition says to people.
+    pub(super) fn message(&self, name: &str) -> String {
+        Shown::of(&self.cluster[name]).conditions.first().map(|it| it.message.clone()).unwrap_or_default()
     }
 
     pub(super) fn store(&mut self, mut service: Service) -> Service {
@@ -106,7 +130,8 @@ impl Stage {
         let service = &self.cluster[name];
         let shown = Shown::of(service);
         let addresses = Request::parse(service).held.into_iter().map(|address| address.to_string());
-        let reasons = shown.conditions.into_iter().map(|condition| condition.reason);
+        let allocated = shown.conditions.into_iter().filter(|it| it.type_ == ALLOCATED_CONDITION);
+        let reasons = allocated.map(|condition| condition.reason);
         addresses.chain(reasons).chain(shown.allocated_from).collect::<Vec<_>>().join(" ")
     }
 }

@@ -76,7 +76,7 @@ fn decided_wrongly(stage: &Stage, request: &Request, decision: &Decision, had: &
     };
     if let Some(address) = gives
         && !is_refused_for_its_pool(stage, wish)
-        && !(decision.refusal.is_some() && asks_for_something_impossible(stage, request, wish))
+        && !(decision.refusal.is_some() && asks_for_something_impossible(stage, request, wish, &has))
     {
         return Some(format!("{address} was to be had, and {:?} was decided", decision.refusal));
     }
@@ -130,11 +130,9 @@ fn is_refused_for_its_pool(stage: &Stage, wish: &Wish) -> bool {
 }
 
 /// Of two addresses that are asked for both have to be had.
-fn asks_for_something_impossible(stage: &Stage, request: &Request, wish: &Wish) -> bool {
+fn asks_for_something_impossible(stage: &Stage, request: &Request, wish: &Wish, has: &[IpAddr]) -> bool {
     let Source::Addresses { addresses, .. } = &wish.source else { return false };
-    addresses
-        .iter()
-        .any(|address| !request.held.contains(&address) && !grantable(stage, request, wish, address))
+    addresses.iter().any(|address| !has.contains(&address) && !grantable(stage, request, wish, address))
 }
 
 fn admits(stage: &Stage, pool: &PoolDefinition, request: &Request) -> bool {

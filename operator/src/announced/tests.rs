@@ -1,0 +1,200 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ferrolb_crds::range::Family;
+use k8s_openapi::api::core::v1::{Node, Service};
+use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::ledger::Place;
+
+#[test]
+fn an_address_is_announced_where_a_node_may() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.judge("{}"), "True Announced: a node announces it");
+    scene.surroundings.set_node("other", Some(node("{metadata: {name: other}}")));
+    assert_eq!(scene.judge("{}"), "True Announced: a node announces it");
+}
+
+#[test]
+fn nothing_is_said_of_a_service_without_an_address() {
+    let scene = Scene::new();
+    assert!(scene.surroundings.judge(&request("{}"), &Assignment::default()).is_none());
+}
+
+#[test]
+fn what_keeps_an_address_from_being_announced_is_told_without_a_nodes_name() {
+    let mut scene = Scene::new();
+    scene.set_advertisement("{ipAddressPools: [other]}");
+    assert!(scene.judge("{}").starts_with("False NoAdvertisement: no L2Advertisement selects this Service"));
+    scene.set_advertisement("{serviceSelectors: [{matchLabels: {app: db}}]}");
+    assert!(scene.judge("{}").starts_with("False NoAdvertisement"));
+    scene.set_advertisement("{nodeSelectors: [{matchLabels: {a: b}}]}");
+    let no_node = "False NoEligibleNode: no node may announce the addresses: ";
+    assert_eq!(scene.judge("{}"), format!("{no_node}no L2Advertisement of the Service selects the node"));
+    scene.set_advertisement("{}");
+    scene.surroundings.remove_lease("node-1", scene.now);
+    assert_eq!(scene.judge("{}"), format!("{no_node}the node's speaker has no live Lease"));
+    scene.surroundings.set_node("node-1", None);
+    assert_eq!(scene.judge("{}"), format!("{no_node}there is no node"));
+}
+
+#[test]
+fn a_pool_that_is_gone_is_told_as_such() {
+    let mut scene = Scene::new();
+    scene.surroundings.set_objects(&[], &[]);
+    assert!(scene.judge("{}").starts_with("False NoAdvertisement: no pool contains the addresses"));
+}
+
+#[test]
+fn traffic_to_local_endpoints_needs_one_on_a_node_that_may_announce() {
+    let mut scene = Scene::new();
+    let local = "{externalTrafficPolicy: Local}";
+    let on = |node: &str, conditions: &str| {
+        read_slice(&read(&format!(
+            "{{metadata: {{namespace: default, labels: {{kubernetes.io/service-name: web}}}}, addressType: IPv4, \
+             endpoints: [{{addresses: [10.1.0.1], nodeName: {node}, conditions: {conditions}}}]}}"
+        )))
+    };
+    let key = || ServiceKey::new("default", "web-abc");
+    let affected = vec![ServiceKey::new("default", "web")];
+    assert!(scene.judge(local).starts_with("False NoServingEndpoint"));
+    assert_eq!(scene.judge("{}"), "True Announced: a node announces it", "any node takes it to any pod");
+    assert_eq!(scene.surroundings.set_slice(key(), on("node-9", "{ready: true}")), affected);
+    assert!(scene.judge(local).starts_with("False NoServingEndpoint"));
+    for conditions in ["{ready: true}", "{}", "{ready: false, serving: true, terminating: true}"] {
+        scene.surroundings.set_slice(key(), on("node-1", conditions));
+        assert!(scene.judge(local).starts_with("True"), "{conditions}");
+    }
+    assert!(scene.surroundings.set_slice(key(), on("node-1", "{ready: false, serving: true}")).is_empty());
+    scene.surroundings.set_slice(key(), on("node-1", "{ready: false, serving: false}"));
+    assert!(scene.judge(local).starts_with("False NoServingEndpoint"));
+    assert_eq!(scene.surroundings.set_slice(key(), None), affected);
+}
+
+#[test]
+fn a_conflict_is_told_while_nobody_owns_the_address() {
+    let mut scene = Scene::new();
+    let conflict = "[{type: AddressConflict, status: 'True', reason: Answered, \
+                     message: '02:00:00:00:00:99 answers for 10.0.0.1', lastTransitionTime: '2026-01-01T00:00:00Z'}]";
+    assert_eq!(scene.report("a", "node-1", "Blocked", 1, conflict).len(), 1);
+    assert_eq!(scene.judge("{}"), "False AddressConflict: 02:00:00:00:00:99 answers for 10.0.0.1");
+    scene.report("b", "node-2", "Owner", 2, "[]");
+    assert!(scene.judge("{}").starts_with("True"));
+    scene.surroundings.set_report("b", None);
+    scene.report("a", "node-1", "Watching", 3, "[]");
+    assert!(scene.judge("{}").starts_with("True"));
+}
+
+#[test]
+fn reports_without_a_node_a_service_or_a_claim_to_own_are_stale() {
+    let mut scene = Scene::new();
+    scene.report("old-owner", "node-1", "Owner", 1, "[]");
+    scene.report("new-owner", "node-2", "Owner", 2, "[]");
+    scene.report("watcher", "node-3", "Watching", 3, "[]");
+    scene.report("gone", "node-9", "Owner", 0, "[]");
+    let stale = |scene: &Scene, nodes: &[&str], services: bool| {
+        let names = scene.surroundings.reports().stale(|node| nodes.contains(&node), |_| services);
+        names.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(stale(&scene, &["node-1", "node-2", "node-3"], true), "gone old-owner");
+    assert_eq!(stale(&scene, &["node-1", "node-2", "node-3", "node-9"], true), "gone old-owner");
+    assert_eq!(stale(&scene, &["node-2", "node-3"], false), "gone new-owner old-owner watcher");
+    scene.report("old-owner", "node-1", "Owner", 4, "[]");
+    assert_eq!(stale(&scene, &["node-1", "node-2", "node-3"], true), "gone new-owner", "it owns it again");
+}
+
+#[test]
+fn a_speaker_is_missed_when_its_lease_runs_out_while_our_own_is_renewed() {
+    let mut scene = Scene::new();
+    for second in 0..60 {
+        let (now, version) = (scene.now + Duration::from_secs(second), second);
+        scene.surroundings.set_own_lease(lease("", version, 15), now);
+        scene.surroundings.handle_timeout(now);
+    }
+    assert!(scene.judge("{}").starts_with("False NoEligibleNode"));
+
+    let mut scene = Scene::new();
+    scene.surroundings.set_own_lease(lease("", 0, 15), scene.now);
+    scene.surroundings.handle_timeout(scene.now + Duration::from_secs(3600));
+    assert!(scene.judge("{}").starts_with("True"), "we are cut off, and know nothing of the speaker");
+}
+
+/// A node with a live speaker, a pool and an advertisement.
+struct Scene {
+    surroundings: Surroundings,
+    now: Instant,
+}
+
+impl Scene {
+    #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
+    fn new() -> Self {
+        let now = Instant::now();
+        let mut scene = Self { surroundings: Surroundings::new(false), now };
+        scene.surroundings.set_node("node-1", Some(node("{metadata: {name: node-1}}")));
+        scene.surroundings.set_lease(lease("node-1", 0, 18), now);
+        scene.set_advertisement("{}");
+        scene
+    }
+
+    fn set_advertisement(&mut self, spec: &str) {
+        let pool = read(
+            "{apiVersion: ferrolb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: [10.0.0.0/24]}}",
+        );
+        let spec = format!(
+            "{{metadata: {{name: l2}}, spec: {spec}, apiVersion: ferrolb.io/v1beta1, kind: L2Advertisement}}"
+        );
+        self.surroundings.set_objects(&[Arc::new(pool)], &[Arc::new(read(&spec))]);
+    }
+
+    fn report(
+        &mut self,
+        name: &str,
+        node: &str,
+        role: &str,
+        version: u64,
+        conditions: &str,
+    ) -> Vec<ServiceKey> {
+        let object = read(&format!(
+            "{{apiVersion: ferrolb.io/v1beta1, kind: ServiceL2Status, metadata: {{name: {name}, \
+             resourceVersion: '{version}'}}, status: {{node: {node}, serviceName: web, serviceNamespace: default, \
+             role: {role}, ips: [], interfaces: [], reason: R, since: '2026-01-01T00:00:00Z', \
+             conditions: {conditions}}}}}"
+        ));
+        self.surroundings.set_report(name, Report::of(&object))
+    }
+
+    fn judge(&self, spec: &str) -> String {
+        let address: IpAddr = [10, 0, 0, 1].into();
+        let mut assignment = Assignment::default();
+        assert_eq!(Family::of(address), Family::V4);
+        assignment.v4 = Some(Place { address, pool: "p".into() });
+        let Statement { status, reason, message, .. } =
+            self.surroundings.judge(&request(spec), &assignment).expect("a statement");
+        format!("{} {reason}: {message}", if status { "True" } else { "False" })
+    }
+}
+
+fn request(spec: &str) -> Request {
+    let service: Service =
+        read(&format!("{{metadata: {{name: web, namespace: default, labels: {{app: web}}}}, spec: {spec}}}"));
+    Request::parse(&service)
+}
+
+fn node(manifest: &str) -> NodeFacts {
+    NodeFacts::new(&read::<Node>(manifest), Speaker::Absent)
+}
+
+fn lease(node: &str, version: u64, seconds: u64) -> Observed {
+    let renewed = i64::try_from(version).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+    Observed {
+        node: node.to_owned(),
+        duration: Duration::from_secs(seconds),
+        renewed,
+        interfaces: vec!["eth0".to_owned()],
+    }
+}
+
+fn read<T: DeserializeOwned>(manifest: &str) -> T {
+    serde_saphyr::from_str(manifest).expect("a manifest")
+}
