@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn a_store_keeps_nothing_of_who_wrote_what() {
         let (known, _writer) = store();
-        let Some(Event::Apply(service)) = or_known(decode(Event::Apply(guarded(good())), strip), &known) else {
+        let Some(Event::Apply(service)) = or_known(decode(Event::Apply(guarded(good())), strip), &known)
+        else {
             panic!("the object was left out");
         };
         assert!(service.metadata.managed_fields.is_none_or(|fields| fields.is_empty()));

@@ -35,7 +35,7 @@ impl Engine {
         let ours = is_ours(service, self.class.as_deref());
         self.set_claims(&Party::Service(key.clone()), claims(service, &key, ours));
         let stance = if ours {
-            Stance::Ours(Request::parse(service))
+            Stance::Ours(Box::new(Request::parse(service)))
         } else {
             self.waiting.forget(&key);
             self.ledger.retire(&key);

@@ -40,7 +40,7 @@ pub(super) struct Tracked {
 #[derive(Debug)]
 pub(super) enum Stance {
     /// It is served.
-    Ours(Request),
+    Ours(Box<Request>),
     /// It was, and has to be rid of what it shows of us.
     Leaving,
 }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail, ensure};
 use pnet_datalink::{Channel, Config};
 
-use crate::Fixture;
 use crate::support::{await_addresses, await_answer, node_of};
+use crate::{Fixture, service};
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 /// A host that does not exist.
@@ -14,9 +14,10 @@ const LIAR: [u8; 6] = [0x02, 0xba, 0xdb, 0xad, 0xba, 0xdb];
 
 pub(crate) fn truncated_and_lying_frames_change_nothing(fixture: &Fixture) -> Result<()> {
     let lab = &fixture.lab;
-    fixture.create_service("target")?;
-    let addresses = await_addresses(lab, "target")?;
     // The frames below are about these.
+    let asked = "{ferrolb.io/loadBalancerIPs: '192.168.1.240,fd00:192:168:1::240'}";
+    fixture.apply(&service("target", asked))?;
+    let addresses = await_addresses(lab, "target")?;
     let expected: [IpAddr; 2] = ["192.168.1.240".parse()?, "fd00:192:168:1::240".parse()?];
     ensure!(addresses == expected, "{addresses:?}");
     let before = addresses.iter().map(|&address| await_answer(lab, address)).collect::<Result<Vec<_>>>()?;

@@ -6,6 +6,7 @@ mod api;
 mod frames;
 mod manifests;
 mod outage;
+mod reasons;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
             addresses::a_pool_in_use_can_be_deleted_only_while_it_drains,
             addresses::an_operator_that_is_killed_and_started_changes_nothing,
             addresses::a_service_that_stops_being_a_load_balancer_gives_its_address_back,
+            reasons::every_reason_of_a_refusal_is_on_its_service,
+            reasons::every_reason_why_an_address_is_not_announced_is_on_its_service,
+            reasons::every_reason_of_pools_and_advertisements_is_on_them,
+            reasons::a_controller_that_keeps_overwriting_a_status_is_named,
+            reasons::addresses_that_metallb_gave_are_kept,
+            reasons::services_of_another_class_are_left_alone_and_their_addresses_not_given,
             announcing::an_address_is_answered_with_its_owners_mac_in_both_families,
             announcing::a_cut_link_moves_the_address_to_the_other_node,
             announcing::a_speaker_that_is_killed_and_started_announces_again,
