@@ -189,12 +189,13 @@ pub fn clear(shown: &Shown, addresses: bool) -> Option<Patch> {
     if !shown.is_marked() {
         return None;
     }
-    let had_address = shown.allocated_from.is_some();
-    if had_address {
+    let had_address =
+        shown.allocated_from.is_some() || condition::is_true(&shown.conditions, ALLOCATED_CONDITION);
+    if shown.allocated_from.is_some() {
         draft.annotate(None);
-        if shown.ingress != Ingress::Empty && addresses {
-            draft.ingress(&Assignment::default());
-        }
+    }
+    if had_address && addresses && shown.ingress != Ingress::Empty {
+        draft.ingress(&Assignment::default());
     }
     let mut conditions = shown.conditions.clone();
     let removed = [ALLOCATED_CONDITION, ANNOUNCED_CONDITION].map(|it| condition::remove(&mut conditions, it));

@@ -1,3 +1,4 @@
+mod random;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -309,8 +310,13 @@ fn who_waits_for_an_address_gets_it_when_it_is_shared_or_free() {
     stage.settle();
     assert_eq!(stage.status("b"), "10.0.0.5 Allocated p");
     assert_eq!(stage.status("c"), "AddressInUse");
-    stage.service("b", "ferrolb.io/loadBalancerIPs: 10.0.0.5, ferrolb.io/allow-shared-ip: c");
+    let mut other_port =
+        stage.made("b", "ferrolb.io/loadBalancerIPs: 10.0.0.5, ferrolb.io/allow-shared-ip: c");
+    other_port.spec.as_mut().unwrap().ports.as_mut().unwrap()[0].port = 81;
+    let other_port = stage.store(other_port);
+    stage.engine.apply_service(&other_port, stage.now);
     stage.settle();
+    assert_eq!(stage.status("b"), "10.0.0.5 Allocated p");
     assert_eq!(stage.status("c"), "10.0.0.5 Allocated p", "they share it");
 }
 

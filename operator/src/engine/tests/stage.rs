@@ -20,6 +20,7 @@ pub(super) struct Stage {
     pub(super) engine: Engine,
     pub(super) now: Instant,
     pub(super) cluster: BTreeMap<String, Service>,
+    pools: Vec<Arc<IPAddressPool>>,
     version: u64,
 }
 
@@ -27,17 +28,17 @@ impl Stage {
     #[expect(clippy::disallowed_methods, reason = "the first Instant has to come from somewhere")]
     pub(super) fn new(ranges: &str) -> Self {
         let now = Instant::now();
-        let mut stage =
-            Self { engine: Engine::new(Settings::default(), now), now, cluster: BTreeMap::new(), version: 0 };
+        let engine = Engine::new(Settings::default(), now);
+        let mut stage = Self { engine, now, cluster: BTreeMap::new(), pools: Vec::new(), version: 0 };
         stage.set_pools(&[("p", ranges)]);
         stage.engine.start();
         stage
     }
 
     pub(super) fn set_pools(&mut self, pools: &[(&str, &str)]) {
-        let pools: Vec<_> =
-            pools.iter().map(|(name, range)| pool(name, &format!("{{addresses: ['{range}']}}"))).collect();
-        self.engine.set_objects(&pools, &[], self.now);
+        let spec = |range: &str| format!("{{addresses: ['{range}']}}");
+        self.pools = pools.iter().map(|(name, range)| pool(name, &spec(range))).collect();
+        self.engine.set_objects(&self.pools, &[], self.now);
     }
 
     /// Creates a Service or replaces its annotations, and tells the engine.
@@ -51,7 +52,7 @@ impl Stage {
     pub(super) fn made(&self, name: &str, annotations: &str) -> Service {
         let mut service: Service = serde_saphyr::from_str(&format!(
             "{{metadata: {{name: {name}, namespace: default, annotations: {{{annotations}}}}}, \
-             spec: {{type: LoadBalancer, clusterIPs: [10.96.0.1]}}}}"
+             spec: {{type: LoadBalancer, clusterIPs: [10.96.0.1], ports: [{{port: 80}}]}}}}"
         ))
         .unwrap();
         let old = self.cluster.get(name);
@@ -123,6 +124,40 @@ impl Stage {
         while let Some(update) = self.next() {
             self.write(&update);
         }
+    }
+
+    /// Makes all writes, and waits for everything that is due some time.
+    pub(super) fn rest(&mut self) {
+        self.settle();
+        while let Some(due) = self.engine.poll_timeout() {
+            self.now = self.now.max(due);
+            self.engine.handle_timeout(self.now);
+            self.settle();
+        }
+    }
+
+    /// Another process begins with what the cluster shows.
+    pub(super) fn restart(&mut self) {
+        self.engine = Engine::new(Settings::default(), self.now);
+        self.engine.set_objects(&self.pools, &[], self.now);
+        for service in self.cluster.values() {
+            self.engine.apply_service(service, self.now);
+        }
+        self.engine.start();
+    }
+
+    /// Addresses that two Services have, which can't share one here: all open the same port.
+    pub(super) fn duplicates(&self) -> Vec<String> {
+        let mut seen = BTreeMap::new();
+        let mut twice = Vec::new();
+        for (name, service) in &self.cluster {
+            for address in Request::parse(service).held {
+                if let Some(other) = seen.insert(address, name.clone()) {
+                    twice.push(format!("{other} and {name} have {address}"));
+                }
+            }
+        }
+        twice
     }
 
     /// Addresses, reason and pools of a Service.

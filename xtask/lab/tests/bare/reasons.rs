@@ -100,7 +100,8 @@ pub(crate) fn every_reason_of_pools_and_advertisements_is_on_them(fixture: &Fixt
     condition("ipaddresspool", "overlapping", "Stalled", "OverlapsPool")?;
     fixture.apply(&pool("overlapping", "192.168.1.252-192.168.1.251"))?;
     condition("ipaddresspool", "overlapping", "Ready", "InvalidAddresses")?;
-    fixture.apply(&pool("overlapping", "192.168.1.11-192.168.1.12"))?;
+    let node = fixture.lab.host("bare-1")?.plan().v4;
+    fixture.apply(&pool("overlapping", &node.to_string()))?;
     condition("ipaddresspool", "overlapping", "ContainsNodeAddress", "NodeAddress")?;
     fixture.apply(&advertisement("all", "{ipAddressPools: [main]}"))?;
     condition("ipaddresspool", "overlapping", "Advertised", "NoAdvertisement")?;
@@ -203,8 +204,11 @@ const CONFLICT: &str = "{apiVersion: ferrolb.io/v1beta1, kind: ServiceL2Status, 
 
 /// A Service of one family.
 fn single(name: &str, annotations: &str, spec: &str) -> String {
-    service(name, annotations)
-        .replace("ipFamilyPolicy: PreferDualStack", &format!("ipFamilyPolicy: SingleStack, {spec}"))
+    let mut family = "ipFamilyPolicy: SingleStack".to_owned();
+    if !spec.is_empty() {
+        family = format!("{family}, {spec}");
+    }
+    service(name, annotations).replace("ipFamilyPolicy: PreferDualStack", &family)
 }
 
 fn advertisement(name: &str, spec: &str) -> String {
