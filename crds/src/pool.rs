@@ -171,6 +171,12 @@ impl IPAddressPoolSpec {
             PoolRanges { addresses: read(&self.addresses), excluded: read(&self.excluded_addresses) };
         if errors.is_empty() { Ok(ranges) } else { Err(errors) }
     }
+
+    /// Reads of the address lists what can be read, and leaves the rest out.
+    pub fn readable_ranges(&self) -> PoolRanges {
+        let read = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect();
+        PoolRanges { addresses: read(&self.addresses), excluded: read(&self.excluded_addresses) }
+    }
 }
 
 pub(crate) fn never_observed() -> i64 {
@@ -202,6 +208,9 @@ mod tests {
         };
         let errors = spec.ranges().unwrap_err();
         assert!(matches!(errors[..], [RangeError::Reversed { .. }, RangeError::Malformed(_)]), "{errors:?}");
+        let readable = spec.readable_ranges();
+        assert_eq!(readable.addresses, ["10.0.0.0/24".parse().unwrap()], "the others are read all the same");
+        assert!(readable.excluded.is_empty());
     }
 
     #[test]

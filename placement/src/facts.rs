@@ -72,7 +72,7 @@ pub struct PoolFacts {
     pub name: String,
     /// The pool's labels.
     pub labels: BTreeMap<String, String>,
-    /// The pool's addresses; none when they can't be read.
+    /// The pool's addresses, as far as they can be read.
     pub ranges: Vec<AddressRange>,
 }
 
@@ -159,7 +159,7 @@ impl From<&IPAddressPool> for PoolFacts {
         Self {
             name: pool.metadata.name.clone().unwrap_or_default(),
             labels: pool.metadata.labels.clone().unwrap_or_default(),
-            ranges: pool.spec.ranges().map(|ranges| ranges.addresses).unwrap_or_default(),
+            ranges: pool.spec.readable_ranges().addresses,
         }
     }
 }

@@ -179,6 +179,13 @@ fn addresses_without_a_pool_or_a_status_are_not_announced() {
     }
 }
 
+#[test]
+fn a_range_that_cannot_be_read_takes_nothing_from_the_others_of_its_pool() {
+    let pool: IPAddressPool = read("{metadata: {name: main}, spec: {addresses: [nonsense, 192.168.1.240]}}");
+    let world = World { pools: vec![PoolFacts::from(&pool)], ..World::default() };
+    assert_eq!(world.place().unwrap().candidates.len(), 3);
+}
+
 struct World {
     service: ServiceFacts,
     slices: Vec<EndpointSlice>,
