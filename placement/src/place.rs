@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use ferrolb_crds::L2AdvertisementSpec;
 use ferrolb_crds::selector::{any_matches, matches};
@@ -98,7 +99,7 @@ pub fn place<'a>(
     let homes = service
         .addresses
         .iter()
-        .map(|&address| pools.iter().find(|pool| pool.contains(address)))
+        .map(|&address| home(address, pools))
         .collect::<Option<Vec<_>>>()
         .ok_or(Unannounced::NoPool)?;
     let selecting: Vec<_> = advertisements
@@ -117,6 +118,12 @@ pub fn place<'a>(
     }
     order::sort(&mut placement.candidates, first_address);
     Ok(placement)
+}
+
+/// The pool that an address belongs to: the Ready pool that contains it, else the first other one that does.
+fn home(address: IpAddr, pools: &[PoolFacts]) -> Option<&PoolFacts> {
+    let mut containing = pools.iter().filter(|pool| pool.contains(address));
+    containing.clone().find(|pool| pool.ready).or_else(|| containing.next())
 }
 
 fn consider(
