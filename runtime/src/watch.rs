@@ -17,12 +17,17 @@ use tracing::warn;
 /// Objects a page of the initial list: small pages bound the memory that decoding takes.
 const PAGE_SIZE: u32 = 200;
 
+/// How long a watch lasts before it is taken up anew: an API server that hangs is noticed then. All watches of a
+/// speaker together send a request every thirty seconds for it.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
+
 /// The longest delay before a watch is taken up again: a server that comes back is noticed soon.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// The configuration of our watches: everything, in small pages.
+/// The configuration of our watches: everything, in small pages, and taken up anew from time to time.
 pub fn config() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE_SIZE)
+    let seconds = u32::try_from(TIMEOUT.as_secs()).unwrap_or(u32::MAX);
+    watcher::Config::default().page_size(PAGE_SIZE).timeout(seconds)
 }
 
 /// An object that can't be decoded: what can be told of it.
