@@ -32,7 +32,7 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Args, Clone, Debug, Default)]
 pub struct ClientArgs {
     /// Path of a kubeconfig file; without it, the files in $KUBECONFIG, ~/.kube/config, or the pod's service account
-    #[arg(long)]
+    #[arg(long, env = "FERROLB_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
 }
 
