@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::cache::beside;
+
 /// What to make an image of.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -78,7 +80,7 @@ impl Image {
 
     fn try_write(&self, path: &Path) -> Result<()> {
         // The layer's digest comes before it in the archive, so it waits in a file of its own.
-        let layer_path = path.with_extension("layer");
+        let layer_path = beside(path);
         let mut layer = Hashing { inner: File::create_new(&layer_path)?, hash: Sha256::new() };
         // It has a descriptor from here on, and needs no name.
         let reader = File::open(&layer_path);

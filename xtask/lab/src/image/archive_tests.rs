@@ -54,10 +54,26 @@ fn a_missing_source_is_named_in_the_error_and_no_layer_is_left_behind() {
     let folder = Folder::new("missing");
     let mut image = folder.image();
     image.entries.push(Entry::file("gone", folder.0.join("gone"), 0o644));
-    let path = folder.0.join("c.tar");
-    let error = format!("{:#}", image.write(&path).unwrap_err());
+    let error = format!("{:#}", image.write(&folder.0.join("c.tar")).unwrap_err());
     assert!(error.contains("/gone"), "{error}");
-    assert!(!path.with_extension("layer").exists());
+    let mut left: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["source", "tree"]);
+}
+
+#[test]
+fn several_threads_may_write_one_image_at_a_time() {
+    let folder = Folder::new("threads");
+    let write = || {
+        let path = beside(&folder.0.join("a.tar"));
+        folder.image().write(&path).unwrap();
+        fs::read(path).unwrap()
+    };
+    let written: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(write)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(written.iter().all(|bytes| *bytes == written[0]));
 }
 
 fn read_archive(path: &Path) -> BTreeMap<String, Vec<u8>> {

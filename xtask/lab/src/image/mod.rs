@@ -11,7 +11,7 @@ use anyhow::Result;
 pub use archive::{Entry, Image};
 pub use nginx::NGINX_IMAGE;
 
-use crate::cache::cached;
+use crate::cache::{beside, cached};
 use crate::progress::{Progress, step};
 
 /// The image that holds a pod's namespaces open.
@@ -29,7 +29,7 @@ pub(crate) fn pause(programs: &std::path::Path) -> Result<PathBuf> {
             entries: vec![Entry::file("pause", programs.join("pause"), 0o755)],
         };
         // Of two labs that start at once each writes a file of its own, and the content is the same.
-        let partial = programs.join(format!("pause.tar.{}", std::process::id()));
+        let partial = beside(&archive);
         image.write(&partial)?;
         std::fs::rename(partial, &archive)?;
     }
