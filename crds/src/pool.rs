@@ -42,10 +42,11 @@ use crate::schema;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct IPAddressPoolSpec {
-    /// Addresses of the pool: each entry is a CIDR (192.168.1.0/24, fd00::/120), an inclusive range
+    /// Addresses of the pool: each entry is a CIDR (192.168.1.0/24, fd00::100/120), an inclusive range
     /// (192.168.1.240-192.168.1.250) or one address. IPv4 and IPv6 may be mixed; the host bits of a CIDR are
     /// ignored. Every address of a CIDR is handed out, its first and last ones too: see avoidBuggyIPs and
-    /// excludedAddresses.
+    /// excludedAddresses. The first address of an IPv6 subnet, as fd00:: of fd00::/64, belongs to its routers: leave
+    /// it out.
     #[schemars(schema_with = "schema::address_ranges")]
     pub addresses: Vec<String>,
 
