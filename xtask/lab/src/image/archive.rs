@@ -16,7 +16,7 @@ use crate::cache::beside;
 /// What to make an image of.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The full name with registry and tag, such as `docker.io/library/nginx:1`.
+    /// The full name with registry and tag, such as `ferrolb.io/ferrolb-speaker:v1.0.0`.
     pub name: String,
     /// Program and arguments.
     pub entrypoint: Vec<String>,

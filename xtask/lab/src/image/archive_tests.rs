@@ -7,7 +7,7 @@ fn the_manifest_names_what_the_archive_holds_by_digest() {
     let folder = Folder::new("manifest");
     let files = read_archive(&folder.write("a.tar"));
     let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
-    assert_eq!(manifest[0]["RepoTags"][0], "docker.io/lab/test:1");
+    assert_eq!(manifest[0]["RepoTags"][0], "ferrolb.io/test:1");
 
     let config_name = manifest[0]["Config"].as_str().unwrap();
     assert_eq!(config_name, format!("{}.json", hex(&Sha256::digest(&files[config_name]))));
@@ -103,7 +103,7 @@ impl Folder {
 
     fn image(&self) -> Image {
         Image {
-            name: "docker.io/lab/test:1".into(),
+            name: "ferrolb.io/test:1".into(),
             entrypoint: vec!["/program".into()],
             user: "65532:65532".into(),
             env: Vec::new(),
