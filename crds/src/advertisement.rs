@@ -91,7 +91,7 @@ pub struct L2AdvertisementStatus {
     /// Generation of the spec that this status is about; -1 before the operator has seen the advertisement.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// Ready (reasons Accepted, NoMatchingPool, NoMatchingNode) and Stalled.
+    /// Ready (reasons Accepted, NoMatchingPool, NoMatchingNode).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -42,10 +42,11 @@ use crate::schema;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct IPAddressPoolSpec {
-    /// Addresses of the pool: each entry is a CIDR (192.168.1.0/24, fd00::/120), an inclusive range
+    /// Addresses of the pool: each entry is a CIDR (192.168.1.0/24, fd00::100/120), an inclusive range
     /// (192.168.1.240-192.168.1.250) or one address. IPv4 and IPv6 may be mixed; the host bits of a CIDR are
     /// ignored. Every address of a CIDR is handed out, its first and last ones too: see avoidBuggyIPs and
-    /// excludedAddresses.
+    /// excludedAddresses. The first address of an IPv6 subnet, as fd00:: of fd00::/64, belongs to its routers: leave
+    /// it out.
     #[schemars(schema_with = "schema::address_ranges")]
     pub addresses: Vec<String>,
 
@@ -171,6 +172,12 @@ impl IPAddressPoolSpec {
             PoolRanges { addresses: read(&self.addresses), excluded: read(&self.excluded_addresses) };
         if errors.is_empty() { Ok(ranges) } else { Err(errors) }
     }
+
+    /// Reads of the address lists what can be read, and leaves the rest out.
+    pub fn readable_ranges(&self) -> PoolRanges {
+        let read = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect();
+        PoolRanges { addresses: read(&self.addresses), excluded: read(&self.excluded_addresses) }
+    }
 }
 
 pub(crate) fn never_observed() -> i64 {
@@ -202,6 +209,9 @@ mod tests {
         };
         let errors = spec.ranges().unwrap_err();
         assert!(matches!(errors[..], [RangeError::Reversed { .. }, RangeError::Malformed(_)]), "{errors:?}");
+        let readable = spec.readable_ranges();
+        assert_eq!(readable.addresses, ["10.0.0.0/24".parse().unwrap()], "the others are read all the same");
+        assert!(readable.excluded.is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ferrolb_crds::condition::{self, READY};
 use ferrolb_crds::names;
 use ferrolb_crds::pool::IPAddressPool;
 use ferrolb_crds::range::AddressRange;
@@ -72,8 +73,10 @@ pub struct PoolFacts {
     pub name: String,
     /// The pool's labels.
     pub labels: BTreeMap<String, String>,
-    /// The pool's addresses; none when they can't be read.
+    /// The pool's addresses, as far as they can be read.
     pub ranges: Vec<AddressRange>,
+    /// The pool's condition Ready is True; of two pools that overlap, it is of one only.
+    pub ready: bool,
 }
 
 impl From<&Service> for ServiceFacts {
@@ -159,7 +162,8 @@ impl From<&IPAddressPool> for PoolFacts {
         Self {
             name: pool.metadata.name.clone().unwrap_or_default(),
             labels: pool.metadata.labels.clone().unwrap_or_default(),
-            ranges: pool.spec.ranges().map(|ranges| ranges.addresses).unwrap_or_default(),
+            ranges: pool.spec.readable_ranges().addresses,
+            ready: pool.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, READY)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use ferrolb_crds::L2AdvertisementSpec;
 use ferrolb_crds::selector::{any_matches, matches};
@@ -148,7 +149,7 @@ fn selecting<'a>(
     let homes = service
         .addresses
         .iter()
-        .map(|&address| pools.iter().find(|pool| pool.contains(address)))
+        .map(|&address| home(address, pools))
         .collect::<Option<Vec<_>>>()
         .ok_or(Unannounced::NoPool)?;
     let selecting: Vec<_> = advertisements
@@ -156,6 +157,12 @@ fn selecting<'a>(
         .filter(|spec| selects_service(spec, service) && homes.iter().all(|pool| selects_pool(spec, pool)))
         .collect();
     if selecting.is_empty() { Err(Unannounced::NoAdvertisement) } else { Ok(selecting) }
+}
+
+/// The pool that an address belongs to: the Ready pool that contains it, else the first other one that does.
+fn home(address: IpAddr, pools: &[PoolFacts]) -> Option<&PoolFacts> {
+    let mut containing = pools.iter().filter(|pool| pool.contains(address));
+    containing.clone().find(|pool| pool.ready).or_else(|| containing.next())
 }
 
 fn consider(

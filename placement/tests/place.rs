@@ -179,6 +179,38 @@ fn addresses_without_a_pool_or_a_status_are_not_announced() {
     }
 }
 
+#[test]
+fn a_range_that_cannot_be_read_takes_nothing_from_the_others_of_its_pool() {
+    let pool: IPAddressPool = read("{metadata: {name: main}, spec: {addresses: [nonsense, 192.168.1.240]}}");
+    let world = World { pools: vec![PoolFacts::from(&pool)], ..World::default() };
+    assert_eq!(world.place().unwrap().candidates.len(), 3);
+}
+
+#[test]
+fn an_address_in_two_pools_belongs_to_the_one_that_is_ready() {
+    let ready = "{conditions: [{type: Ready, status: 'True', reason: Accepted, message: '', \
+                 lastTransitionTime: '2026-01-01T00:00:00Z'}]}";
+    let refused = ready.replace("True", "False").replace("Accepted", "OverlapsPool");
+    let world = |first: &str, second: &str| {
+        let pool = |(name, status)| {
+            let spec = "{addresses: [192.168.1.240]}";
+            read(&format!("{{metadata: {{name: {name}}}, spec: {spec}, status: {status}}}"))
+        };
+        let pools = [("a", first), ("b", second)].map(|pool_of| PoolFacts::from(&pool(pool_of)));
+        let advertisements = vec![advertisement("{ipAddressPools: [b]}")];
+        World { pools: pools.to_vec(), advertisements, ..World::default() }
+    };
+    for (first, second, second_is_home) in [
+        (ready, &*refused, false),
+        (&refused, ready, true),
+        ("null", ready, true),
+        (&refused, "null", false),
+        ("null", "null", false),
+    ] {
+        assert_eq!(world(first, second).place().is_ok(), second_is_home, "{first} {second}");
+    }
+}
+
 struct World {
     service: ServiceFacts,
     slices: Vec<EndpointSlice>,

@@ -7,9 +7,6 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// Info, without kube's own errors on each failed connection: watches and writes tell of it once.
-const DEFAULT_LEVEL: &str = "info,kube_client::client::builder=off";
-
 /// Flags that say what is logged, and how.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
@@ -18,7 +15,7 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 
     /// Least severe level that is logged, or a filter of several, as in info,kube=debug
-    #[arg(long, env = "FERROLB_LOG_LEVEL", default_value = DEFAULT_LEVEL)]
+    #[arg(long, env = "FERROLB_LOG_LEVEL", default_value = "info")]
     pub log_level: String,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use kube::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
@@ -17,12 +17,17 @@ use tracing::warn;
 /// Objects a page of the initial list: small pages bound the memory that decoding takes.
 const PAGE_SIZE: u32 = 200;
 
+/// How long a watch lasts before it is taken up anew: an API server that hangs is noticed then. All watches of a
+/// speaker together send a request every thirty seconds for it.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
+
 /// The longest delay before a watch is taken up again: a server that comes back is noticed soon.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// The configuration of our watches: everything, in small pages.
+/// The configuration of our watches: everything, in small pages, and taken up anew from time to time.
 pub fn config() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE_SIZE)
+    let seconds = u32::try_from(TIMEOUT.as_secs()).unwrap_or(u32::MAX);
+    watcher::Config::default().page_size(PAGE_SIZE).timeout(seconds)
 }
 
 /// An object that can't be decoded: what can be told of it.
@@ -56,7 +61,7 @@ where
 ///
 /// `strip` removes from an object what nobody reads. An object that can't be decoded is logged and told as such: it
 /// never ends the watch. An error in the stream means that the watch is down; it is taken up again with a growing
-/// delay, and the next event means that it is up.
+/// delay, and the next event means that it is up: also that a list begins is told only once the list is answered.
 pub fn events<K>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
@@ -66,7 +71,23 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let delays = Delays(DefaultBackoff::default());
-    watcher(api, config).backoff(delays).map(move |event| event.map(|event| decode(event, strip)))
+    let answered = once_answered(watcher(api, config));
+    answered.backoff(delays).map(move |event| event.map(|event| decode(event, strip)))
+}
+
+/// Holds the beginning of a list back until the list is answered: the watcher tells it before each attempt, and so
+/// an API server that is down would seem to be up again and again.
+fn once_answered<K: Send>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
+    let mut begins = false;
+    let answered = events.map(move |event| {
+        let begun = std::mem::replace(&mut begins, matches!(event, Ok(Event::Init)));
+        let beginning = (begun && event.is_ok()).then_some(Ok(Event::Init));
+        let event = (!begins).then_some(event);
+        stream::iter(beginning.into_iter().chain(event))
+    });
+    answered.flatten()
 }
 
 fn decode<K>(event: Event<DeserializeGuard<K>>, strip: fn(&mut K)) -> Event<Result<K, Undecodable>>
@@ -153,10 +174,20 @@ fn shortened(delay: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::future::join;
+    use http::{Request, Response, StatusCode};
     use k8s_openapi::api::core::v1::Service;
+    use kube::Client;
+    use kube::client::Body;
     use serde_json::{Value, json};
+    use tokio::time::Instant;
+    use tower_test::mock;
 
     use super::*;
+
+    type Server = mock::Handle<Request<Body>, Response<Body>>;
 
     #[test]
     fn a_decodable_object_is_stripped() {
@@ -209,6 +240,44 @@ mod tests {
         );
         let distinct: std::collections::BTreeSet<_> = delays[10..].iter().collect();
         assert!(distinct.len() > 1, "{delays:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_lists_fail_the_watch_is_down_and_is_tried_less_and_less_often() {
+        let (service, mut server) = mock::pair();
+        let api = Api::all(Client::new(service, "default"));
+        let mut events = pin!(events::<Service>(api, config(), strip));
+        let mut failures = Vec::new();
+        for _ in 0..8 {
+            let (event, ()) =
+                join(events.next(), answer(&mut server, StatusCode::FORBIDDEN, json!({}))).await;
+            assert!(matches!(event, Some(Err(_))), "{event:?}");
+            failures.push(now());
+        }
+        let delays: Vec<_> = failures.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(
+            delays[5..].iter().all(|delay| *delay >= LONGEST_DELAY - Duration::from_secs(1)),
+            "{delays:?}"
+        );
+
+        let list = json!({
+            "apiVersion": "v1", "kind": "ServiceList", "metadata": { "resourceVersion": "1" }, "items": []
+        });
+        let (event, ()) = join(events.next(), answer(&mut server, StatusCode::OK, list)).await;
+        assert!(matches!(event, Some(Ok(Event::Init))), "{event:?}");
+        let event = events.next().await;
+        assert!(matches!(event, Some(Ok(Event::InitDone))), "{event:?}");
+    }
+
+    async fn answer(server: &mut Server, code: StatusCode, body: Value) {
+        let (_, send) = server.next_request().await.unwrap();
+        let body = Body::from(body.to_string().into_bytes());
+        send.send_response(Response::builder().status(code).body(body).unwrap());
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the time is paused")]
+    fn now() -> Instant {
+        Instant::now()
     }
 
     fn guarded(object: Value) -> DeserializeGuard<Service> {

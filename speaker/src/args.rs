@@ -88,3 +88,19 @@ pub struct RunArgs {
 }
 
 const DEFAULT_HEALTH_SOCKET: &str = "/run/ferrolb/speaker.sock";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn each_flag_has_an_environment_variable() {
+        let command = Cli::command();
+        for flag in command.get_arguments() {
+            assert!(flag.get_env().is_some(), "--{}", flag.get_id());
+        }
+        assert!(command.get_arguments().any(|flag| flag.get_id() == "kubeconfig"));
+    }
+}

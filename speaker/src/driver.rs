@@ -28,7 +28,7 @@ use crate::wire::Frame;
 const BUFFER_LEN: usize = 2048;
 /// Frames taken from the sockets before the rest of the loop has its turn.
 const BATCH: usize = 64;
-/// How often kernel drops are read and missing sockets are tried again.
+/// How often kernel drops are read, and missing sockets and groups are tried again.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What the driver tells the control loop.
@@ -165,6 +165,7 @@ impl Driver {
         let Some(links) = self.wiring.links.borrow_and_update().clone() else { return };
         self.links.clone_from(&links);
         self.open_sockets();
+        self.retry_groups();
         self.machine.set_links(links, now());
     }
 
@@ -211,6 +212,14 @@ impl Driver {
         if !self.links.is_empty() {
             self.open_sockets();
         }
+        self.retry_groups();
+    }
+
+    fn retry_groups(&mut self) {
+        for (link, address) in self.groups.retry() {
+            let interface = self.links.get(&link).map_or("", |link| link.name.as_str());
+            info!(event = "groupJoined", %address, interface, "joined the address's solicited-node group at last");
+        }
     }
 
     fn carry_out(&mut self) {
@@ -237,7 +246,7 @@ impl Driver {
         match *event {
             Event::Announcing { address: IpAddr::V6(address), link, ref interface, .. } => {
                 if let Err(error) = self.groups.join(link, address) {
-                    warn!(event = "groupNotJoined", %address, interface, %error, "can't join the address's solicited-node group: switches may not deliver questions for it");
+                    warn!(event = "groupNotJoined", %address, interface, %error, "can't join the address's solicited-node group: switches may not deliver questions for it; retrying");
                 }
             }
             Event::Withdrawn { address: IpAddr::V6(address), link, .. } => self.groups.leave(link, address),

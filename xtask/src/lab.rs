@@ -167,7 +167,13 @@ fn down(name: &str, all: bool) -> Result<()> {
 
 fn status() -> Result<()> {
     for name in Lab::names() {
-        let state = Lab::attach(&name)?.state()?;
+        let state = match Lab::attach(&name).and_then(|lab| lab.state()) {
+            Ok(state) => state,
+            Err(error) => {
+                println!("{name}: {error:#}");
+                continue;
+            }
+        };
         let owner = if state.keep {
             "kept".to_owned()
         } else if state.owner.is_alive() {

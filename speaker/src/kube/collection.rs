@@ -2,7 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ferrolb_runtime::watch::Undecodable;
 use kube::runtime::watcher::Event;
+
+use super::watch::Shown;
+use crate::ownership::ServiceName;
+
+/// What tells the objects of a kind apart.
+pub(crate) trait Key: Ord + Clone {
+    /// The key of an object that can't be decoded.
+    fn of(undecodable: &Undecodable) -> Self;
+}
+
+/// The object's name, where all are in one namespace or in none.
+impl Key for String {
+    fn of(undecodable: &Undecodable) -> Self {
+        undecodable.name.clone()
+    }
+}
+
+impl Key for ServiceName {
+    fn of(Undecodable { namespace, name }: &Undecodable) -> Self {
+        Self { namespace: namespace.clone().unwrap_or_default(), name: name.clone() }
+    }
+}
 
 /// A value for each object that counts, by key.
 #[derive(Debug)]
@@ -19,21 +42,23 @@ impl<K, V> Default for Collection<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: PartialEq> Collection<K, V> {
-    /// Takes up an event. `read` gives an object's key, and its value if it counts. Says whether a value changed,
-    /// or everything was listed for the first time.
-    pub(crate) fn apply<O>(&mut self, event: &Event<O>, read: impl Fn(&O) -> (K, Option<V>)) -> bool {
+impl<K: Key, V: PartialEq> Collection<K, V> {
+    /// Takes up an event. `read` gives an object's key, and its value if it counts; an object that can't be decoded
+    /// stays as it was. Says whether a value changed, or everything was listed for the first time.
+    pub(crate) fn apply<O>(&mut self, event: &Shown<O>, read: impl Fn(&O) -> (K, Option<V>)) -> bool {
         match event {
             Event::Init => {
                 self.listed = Some(BTreeSet::new());
                 false
             }
-            Event::InitApply(object) => {
+            Event::InitApply(Ok(object)) => {
                 let (key, value) = read(object);
-                if let Some(listed) = &mut self.listed {
-                    listed.insert(key.clone());
-                }
+                self.note(key.clone());
                 self.set(key, value)
+            }
+            Event::InitApply(Err(undecodable)) => {
+                self.note(K::of(undecodable));
+                false
             }
             Event::InitDone => {
                 let before = self.items.len();
@@ -43,11 +68,13 @@ impl<K: Ord + Clone, V: PartialEq> Collection<K, V> {
                 let first = !std::mem::replace(&mut self.loaded, true);
                 first || self.items.len() != before
             }
-            Event::Apply(object) => {
+            Event::Apply(Ok(object)) => {
                 let (key, value) = read(object);
                 self.set(key, value)
             }
-            Event::Delete(object) => self.items.remove(&read(object).0).is_some(),
+            Event::Apply(Err(_)) => false,
+            Event::Delete(Ok(object)) => self.items.remove(&read(object).0).is_some(),
+            Event::Delete(Err(undecodable)) => self.items.remove(&K::of(undecodable)).is_some(),
         }
     }
 
@@ -59,6 +86,12 @@ impl<K: Ord + Clone, V: PartialEq> Collection<K, V> {
     /// Whether everything was listed once.
     pub(crate) fn is_loaded(&self) -> bool {
         self.loaded
+    }
+
+    fn note(&mut self, key: K) {
+        if let Some(listed) = &mut self.listed {
+            listed.insert(key);
+        }
     }
 
     fn set(&mut self, key: K, value: Option<V>) -> bool {
@@ -82,15 +115,15 @@ mod tests {
         let mut collection = Collection::default();
         for (event, changed) in [
             (Event::Init, false),
-            (Event::InitApply(("a", 1)), true),
+            (Event::InitApply(Ok(("a", 1))), true),
             (Event::InitDone, true),
-            (Event::Apply(("a", 1)), false),
-            (Event::Apply(("a", 2)), true),
-            (Event::Apply(("ignored", -1)), false),
-            (Event::Apply(("a", -1)), true),
-            (Event::Apply(("a", 3)), true),
-            (Event::Delete(("a", 3)), true),
-            (Event::Delete(("a", 3)), false),
+            (Event::Apply(Ok(("a", 1))), false),
+            (Event::Apply(Ok(("a", 2))), true),
+            (Event::Apply(Ok(("ignored", -1))), false),
+            (Event::Apply(Ok(("a", -1))), true),
+            (Event::Apply(Ok(("a", 3))), true),
+            (Event::Delete(Ok(("a", 3))), true),
+            (Event::Delete(Ok(("a", 3))), false),
         ] {
             assert_eq!(collection.apply(&event, read), changed, "{event:?}");
         }
@@ -101,18 +134,18 @@ mod tests {
         let mut collection = Collection::default();
         let events = [
             Event::Init,
-            Event::InitApply(("a", 1)),
-            Event::InitApply(("b", 1)),
+            Event::InitApply(Ok(("a", 1))),
+            Event::InitApply(Ok(("b", 1))),
             Event::InitDone,
             Event::Init,
-            Event::InitApply(("b", 1)),
+            Event::InitApply(Ok(("b", 1))),
         ];
         for event in events {
             collection.apply(&event, read);
         }
         assert_eq!(collection.items().len(), 2, "nothing is forgotten before the list is complete");
         assert!(collection.apply(&Event::InitDone, read));
-        assert_eq!(collection.items().keys().collect::<Vec<_>>(), [&"b"]);
+        assert_eq!(collection.items().keys().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
@@ -126,7 +159,27 @@ mod tests {
         assert!(!collection.apply(&Event::InitDone, read) && collection.is_loaded());
     }
 
-    fn read(&(key, value): &(&'static str, i32)) -> (&'static str, Option<i32>) {
-        (key, (value >= 0).then_some(value))
+    #[test]
+    fn an_object_that_cannot_be_decoded_stays_as_it_was_until_it_is_gone() {
+        let mut collection = Collection::default();
+        let undecodable = |name: &str| Err(Undecodable { namespace: None, name: name.to_owned() });
+        for (event, changed) in [
+            (Event::Apply(Ok(("a", 1))), true),
+            (Event::Apply(undecodable("a")), false),
+            (Event::Apply(undecodable("b")), false),
+            (Event::Init, false),
+            (Event::InitApply(undecodable("a")), false),
+            (Event::InitApply(undecodable("b")), false),
+            (Event::InitDone, true),
+        ] {
+            assert_eq!(collection.apply(&event, read), changed, "{event:?}");
+            assert_eq!(collection.items(), &BTreeMap::from([("a".to_owned(), 1)]), "{event:?}");
+        }
+        assert!(collection.apply(&Event::Delete(undecodable("a")), read));
+        assert!(collection.items().is_empty());
+    }
+
+    fn read(&(key, value): &(&str, i32)) -> (String, Option<i32>) {
+        (key.to_owned(), (value >= 0).then_some(value))
     }
 }

@@ -14,7 +14,7 @@ use kube::runtime::watcher::Event;
 
 use super::collection::Collection;
 use super::strip::SERVICE_NAME_LABEL;
-use super::watch::Change;
+use super::watch::{Change, Shown};
 use crate::ownership::{Desired, ServiceName};
 use crate::plan::{Facts, plan};
 
@@ -163,23 +163,24 @@ impl Index {
         endpoints
     }
 
-    fn apply_lease(&mut self, event: &Event<Lease>, now: Instant) -> bool {
+    fn apply_lease(&mut self, event: &Shown<Lease>, now: Instant) -> bool {
         let was_loaded = self.leases.is_loaded();
         self.leases.apply(event, read_lease);
         let changed = match event {
-            Event::Apply(lease) | Event::InitApply(lease) => {
+            Event::Apply(Ok(lease)) | Event::InitApply(Ok(lease)) => {
                 lease::read(lease).is_some_and(|observed| self.liveness.observe(observed, now))
             }
-            Event::Delete(lease) => self.liveness.remove(&read_lease(lease).0, now),
-            Event::InitDone => self.forget_unlisted(now),
-            Event::Init => false,
+            Event::Delete(_) | Event::InitDone => self.forget_gone(now),
+            Event::Apply(Err(_)) | Event::InitApply(Err(_)) | Event::Init => false,
         };
         changed || was_loaded != self.leases.is_loaded()
     }
 
-    fn forget_unlisted(&mut self, now: Instant) -> bool {
+    fn forget_gone(&mut self, now: Instant) -> bool {
         let mut gone = self.liveness.nodes();
-        gone.retain(|node| !self.leases.items().contains_key(node));
+        for observed in self.leases.items().values() {
+            gone.remove(&observed.node);
+        }
         gone.iter().filter(|node| self.liveness.remove(node, now)).count() > 0
     }
 }
@@ -210,8 +211,7 @@ fn read_node(node: &Node, scope: &Scope) -> (String, Option<NodeFacts>) {
 }
 
 fn read_lease(lease: &Lease) -> (String, Option<Observed>) {
-    let observed = lease::read(lease);
-    (observed.as_ref().map_or_else(|| name(&lease.metadata), |observed| observed.node.clone()), observed)
+    (name(&lease.metadata), lease::read(lease))
 }
 
 fn name(metadata: &ObjectMeta) -> String {

@@ -114,21 +114,23 @@ impl StatusWriter {
         }
     }
 
+    /// Writes what differs. The error is the first one; what was written is not written again.
     async fn step(&mut self, wanted: Reports, loaded: &mut bool) -> Result<(), WriteError> {
         let Some(wanted) = wanted else { return Ok(()) };
         if !*loaded {
             self.load().await?;
             *loaded = true;
         }
+        let mut refused = None;
         for (service, reported) in &wanted {
-            self.write(service, reported).await?;
+            set_aside(&mut refused, self.write(service, reported).await)?;
         }
         let gone: Vec<_> =
             self.written.keys().filter(|service| !wanted.contains_key(*service)).cloned().collect();
         for service in gone {
-            self.delete(&service).await?;
+            set_aside(&mut refused, self.delete(&service).await)?;
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     async fn load(&mut self) -> Result<(), WriteError> {
@@ -200,6 +202,18 @@ impl StatusWriter {
         if let Err(error) = answer(self.recorder.publish(&event, &reference)).await {
             debug!(%service, %error, "an Event can't be published");
         }
+    }
+}
+
+/// Sets a refusal aside: it is about one object, and the others have their turn. Where the server gave no answer,
+/// there will be none to the others either.
+fn set_aside(refused: &mut Option<WriteError>, result: Result<(), WriteError>) -> Result<(), WriteError> {
+    match result {
+        Err(error @ WriteError::Api(kube::Error::Api(_))) => {
+            refused.get_or_insert(error);
+            Ok(())
+        }
+        result => result,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Removes what nobody reads from objects before they are stored: memory is spent for what decides only.
 
+use ferrolb_crds::condition::READY;
 use ferrolb_crds::names;
 use ferrolb_crds::{IPAddressPool, L2Advertisement};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -48,10 +49,12 @@ pub(super) fn node(node: &mut Node) {
     node.status = Some(NodeStatus { conditions: status.conditions, ..Default::default() });
 }
 
-/// Keeps labels and spec.
+/// Keeps labels, spec and the condition Ready.
 pub(super) fn pool(pool: &mut IPAddressPool) {
     keep_annotations(&mut pool.metadata, &[]);
-    pool.status = None;
+    if let Some(status) = &mut pool.status {
+        status.conditions.retain(|condition| condition.type_ == READY);
+    }
 }
 
 /// Keeps the spec.
@@ -71,5 +74,32 @@ pub(super) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 fn keep_annotations(metadata: &mut ObjectMeta, kept: &[&str]) {
     if let Some(annotations) = &mut metadata.annotations {
         annotations.retain(|name, _| kept.contains(&name.as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferrolb_placement::PoolFacts;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_placement_depends_on_of_a_pool_is_kept() {
+        let condition = |type_: &str| {
+            let time = "2026-01-01T00:00:00Z";
+            json!({ "type": type_, "status": "True", "reason": "R", "message": "", "lastTransitionTime": time })
+        };
+        let mut stripped: IPAddressPool = serde_json::from_value(json!({
+            "apiVersion": "ferrolb.io/v1beta1", "kind": "IPAddressPool",
+            "metadata": { "name": "main", "labels": { "tier": "front" }, "annotations": { "a": "b" } },
+            "spec": { "addresses": ["192.168.1.240"] },
+            "status": { "conditions": [condition("Advertised"), condition("Ready")] }
+        }))
+        .unwrap();
+        let whole = PoolFacts::from(&stripped);
+        pool(&mut stripped);
+        assert_eq!(PoolFacts::from(&stripped), whole);
+        assert!(whole.ready && stripped.status.unwrap().conditions.len() == 1);
     }
 }

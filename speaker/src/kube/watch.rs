@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use ferrolb_crds::names;
 use ferrolb_crds::{IPAddressPool, L2Advertisement};
-use ferrolb_runtime::watch::{config, reflect};
+use ferrolb_runtime::watch::{Undecodable, config, events};
 use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -19,22 +19,25 @@ use tracing::{info, warn};
 
 use super::strip::{self, SERVICE_NAME_LABEL};
 
+/// What a watch shows: of an object that can't be decoded, which one it is.
+pub type Shown<K> = Event<Result<K, Undecodable>>;
+
 /// An event of one of the watches.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "changes are boxed where they are passed on")]
 pub enum Change {
     /// A Service of type LoadBalancer.
-    Service(Event<Service>),
+    Service(Shown<Service>),
     /// A part of a Service's endpoints.
-    EndpointSlice(Event<EndpointSlice>),
+    EndpointSlice(Shown<EndpointSlice>),
     /// A node.
-    Node(Event<Node>),
+    Node(Shown<Node>),
     /// A pool.
-    Pool(Event<IPAddressPool>),
+    Pool(Shown<IPAddressPool>),
     /// An advertisement.
-    Advertisement(Event<L2Advertisement>),
+    Advertisement(Shown<L2Advertisement>),
     /// The Lease of a speaker.
-    Lease(Event<Lease>),
+    Lease(Shown<Lease>),
 }
 
 /// Everything that the speaker watches. It never ends: a watch that fails is logged and taken up again.
@@ -61,14 +64,13 @@ fn watch<K>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
     strip: fn(&mut K),
-    change: fn(Event<K>) -> Change,
+    change: fn(Shown<K>) -> Change,
 ) -> BoxStream<'static, Box<Change>>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let (_, events) = reflect(api, config, strip);
     let mut failing = false;
-    let changes = events.filter_map(move |event| {
+    let changes = events(api, config, strip).filter_map(move |event| {
         let change = match event {
             Ok(event) => {
                 if std::mem::take(&mut failing) {

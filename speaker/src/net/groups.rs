@@ -18,6 +18,8 @@ use crate::wire::solicited_node;
 pub struct Groups {
     sockets: Vec<Member>,
     joined: BTreeMap<(LinkId, Ipv6Addr), Membership>,
+    /// Addresses whose group could not be joined.
+    missing: BTreeSet<(LinkId, Ipv6Addr)>,
 }
 
 #[derive(Debug)]
@@ -35,11 +37,30 @@ struct Membership {
 }
 
 impl Groups {
-    /// Joins the group of an address on a link, unless it is joined already.
+    /// Joins the group of an address on a link, unless it is joined already. If it fails, it is one for
+    /// [`retry`](Self::retry).
     ///
     /// # Errors
-    /// `ENODEV` if the interface is gone or has no IPv6.
+    /// `ENODEV` or `EINVAL` if the interface is gone or has no IPv6.
     pub fn join(&mut self, link: LinkId, address: Ipv6Addr) -> io::Result<()> {
+        let result = self.try_join(link, address);
+        if result.is_err() {
+            self.missing.insert((link, address));
+        }
+        result
+    }
+
+    /// Tries again what failed, and returns the addresses whose groups are joined now.
+    pub fn retry(&mut self) -> Vec<(LinkId, Ipv6Addr)> {
+        let mut joined: Vec<_> = self.missing.iter().copied().collect();
+        joined.retain(|&(link, address)| self.try_join(link, address).is_ok());
+        for address in &joined {
+            self.missing.remove(address);
+        }
+        joined
+    }
+
+    fn try_join(&mut self, link: LinkId, address: Ipv6Addr) -> io::Result<()> {
         let group = solicited_node(address);
         if let Some(membership) = self.joined.get_mut(&(link, group)) {
             membership.addresses.insert(address);
@@ -52,6 +73,7 @@ impl Groups {
 
     /// Leaves the group of an address on a link, unless another address needs it.
     pub fn leave(&mut self, link: LinkId, address: Ipv6Addr) {
+        self.missing.remove(&(link, address));
         let group = solicited_node(address);
         let Some(membership) = self.joined.get_mut(&(link, group)) else { return };
         membership.addresses.remove(&address);

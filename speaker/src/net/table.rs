@@ -28,6 +28,10 @@ struct Interface {
     mac: Option<Mac>,
     up: bool,
     router: bool,
+    /// A port of a bridge, a bond or the like.
+    enslaved: bool,
+    /// A macvlan, an ipvlan or the like.
+    child: bool,
     exclusion: Option<Exclusion>,
 }
 
@@ -105,17 +109,16 @@ impl Table {
         let mut name = known.map(|known| known.name.clone()).unwrap_or_default();
         let mut mac = known.and_then(|known| known.mac);
         let mut router = known.is_some_and(|known| known.router);
-        let (mut enslaved, mut child, mut routing_master) = (false, false, false);
+        // That an interface has no master and no kind is told by their absence, in a full description only.
+        let (enslaved, child) = match known {
+            Some(known) if !is_full(link) => (known.enslaved, known.child),
+            _ => (is_enslaved(link), is_child(link)),
+        };
         for attribute in &link.attributes {
             if let LinkAttribute::IfName(text) = attribute {
                 name.clone_from(text);
             } else if let LinkAttribute::Address(octets) = attribute {
                 mac = <[u8; 6]>::try_from(octets.as_slice()).ok().map(Mac).filter(|mac| mac.is_unicast());
-            } else if let LinkAttribute::Controller(master) = attribute {
-                enslaved = *master != 0;
-            } else if let LinkAttribute::LinkInfo(infos) = attribute {
-                child |= infos.iter().any(is_child);
-                routing_master |= infos.contains(&LinkInfo::PortKind(InfoPortKind::Vrf));
             } else if let LinkAttribute::AfSpecUnspec(families) = attribute
                 && let Some(forwards) = forwarding(families)
             {
@@ -129,7 +132,7 @@ impl Table {
             Some(Exclusion::NotEthernet)
         } else if flags.contains(LinkFlags::Noarp) {
             Some(Exclusion::NoArp)
-        } else if enslaved && !routing_master {
+        } else if enslaved {
             Some(Exclusion::Enslaved)
         } else if child {
             Some(Exclusion::Child)
@@ -139,14 +142,36 @@ impl Table {
             None
         };
         let up = flags.contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp);
-        Interface { name, mac, up, router, exclusion }
+        Interface { name, mac, up, router, enslaved, child, exclusion }
     }
 }
 
-fn is_child(info: &LinkInfo) -> bool {
-    [InfoKind::MacVlan, InfoKind::MacVtap, InfoKind::IpVlan, InfoKind::IpVtap]
-        .into_iter()
-        .any(|kind| *info == LinkInfo::Kind(kind))
+/// Whether all is told of the interface, and not only what an event is about.
+fn is_full(link: &LinkMessage) -> bool {
+    link.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::Mtu(_)))
+}
+
+/// Whether the interface belongs to another one; a VRF leaves its interfaces to themselves.
+fn is_enslaved(link: &LinkMessage) -> bool {
+    let has_master = link
+        .attributes
+        .iter()
+        .any(|attribute| matches!(attribute, LinkAttribute::Controller(master) if *master != 0));
+    has_master && !infos(link).any(|info| *info == LinkInfo::PortKind(InfoPortKind::Vrf))
+}
+
+fn is_child(link: &LinkMessage) -> bool {
+    let children =
+        [InfoKind::MacVlan, InfoKind::MacVtap, InfoKind::IpVlan, InfoKind::IpVtap].map(LinkInfo::Kind);
+    infos(link).any(|info| children.contains(info))
+}
+
+fn infos(link: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
+    let lists = link.attributes.iter().filter_map(|attribute| {
+        let LinkAttribute::LinkInfo(infos) = attribute else { return None };
+        Some(infos)
+    });
+    lists.flatten()
 }
 
 fn forwarding(families: &[AfSpecUnspec]) -> Option<bool> {

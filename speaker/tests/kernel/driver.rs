@@ -78,6 +78,17 @@ pub(crate) fn an_interface_that_disappears_and_comes_again() {
     assert!(speaker.is_running());
 }
 
+pub(crate) fn an_interface_that_gets_ipv6_late_joins_the_groups_then() {
+    let segment = Segment::new();
+    ip("link set lan0 mtu 1000");
+    let speaker = Speaker::start();
+    speaker.desire(&[VIP, VIP6]);
+    // Groups are joined before anything is answered: it has been tried by now.
+    eventually(|| segment.peer_asks_for(VIP), names_us);
+    ip("link set lan0 mtu 1500");
+    eventually(|| ip("-6 maddress show dev lan0"), |groups| groups.contains("ff02::1:ff00:240"));
+}
+
 fn names_us(entry: &str) -> bool {
     entry.contains(&OUR_MAC.to_string())
 }

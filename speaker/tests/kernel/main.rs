@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 11] = [
         ("links_are_told_as_they_change", links::links_are_told_as_they_change),
         ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
         ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
@@ -41,12 +41,20 @@ fn main() -> ExitCode {
             "more_groups_are_joined_than_one_socket_has_room_for",
             sockets::more_groups_are_joined_than_one_socket_has_room_for,
         ),
+        (
+            "a_group_that_can_not_be_joined_yet_is_joined_later",
+            sockets::a_group_that_can_not_be_joined_yet_is_joined_later,
+        ),
         ("another_host_resolves_owned_addresses", driver::another_host_resolves_owned_addresses),
         ("other_and_withdrawn_addresses_are_silent", driver::other_and_withdrawn_addresses_are_silent),
         ("a_neighbor_follows_the_announcement_at_once", driver::a_neighbor_follows_the_announcement_at_once),
         (
             "an_interface_that_disappears_and_comes_again",
             driver::an_interface_that_disappears_and_comes_again,
+        ),
+        (
+            "an_interface_that_gets_ipv6_late_joins_the_groups_then",
+            driver::an_interface_that_gets_ipv6_late_joins_the_groups_then,
         ),
     ];
     let trials = tests.into_iter().map(|(name, test)| {

@@ -74,6 +74,23 @@ pub(crate) fn more_groups_are_joined_than_one_socket_has_room_for() {
     assert_eq!(joined(), before);
 }
 
+pub(crate) fn a_group_that_can_not_be_joined_yet_is_joined_later() {
+    let _segment = Segment::new();
+    let (link, mut groups) = (Segment::link(), Groups::default());
+    // Too little for IPv6: the kernel takes it off the interface.
+    ip("link set lan0 mtu 1000");
+    groups.join(link, address(1)).expect_err("there is no IPv6");
+    groups.join(link, address(2)).expect_err("there is no IPv6");
+    assert!(groups.retry().is_empty());
+    groups.leave(link, address(2));
+    ip("link set lan0 mtu 1500");
+    assert_eq!(groups.retry(), [(link, address(1))]);
+    assert_eq!(joined(), 1);
+    assert!(groups.retry().is_empty(), "nothing is missing any more");
+    groups.leave(link, address(1));
+    assert_eq!(joined(), 0);
+}
+
 /// Asks until the answer comes: a link needs a moment to come up.
 async fn ask(socket: &FrameSocket, question: &Frame) -> Frame {
     let asked = async {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
@@ -40,6 +41,14 @@ pub(crate) fn cached(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Resu
     make(&partial)?;
     fs::rename(&partial, &target).with_context(|| format!("create {}", target.display()))?;
     Ok(target)
+}
+
+/// A path in the same folder that nobody else writes to: no other process, and no other thread of this one.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    path.with_file_name(format!(".{name}.{process}-{count}"))
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use crate::cache::beside;
 use crate::plan::{HostPlan, Plan};
 use crate::process_id::ProcessId;
 use crate::service::Program;
@@ -16,6 +18,8 @@ use crate::service::Program;
 const RUN: &str = "/run/ferrolb-lab";
 /// Images, logs and etcd's data; `/run` is often memory.
 const DATA: &str = "/var/lib/ferrolb-lab";
+/// The file in a lab's folder below [`RUN`] that makes it a lab.
+const STATE: &str = "state.json";
 
 /// A lab as its state file describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,24 +96,17 @@ impl Store {
 
     /// The ids of all labs on this machine.
     pub(crate) fn ids() -> Vec<String> {
-        let Ok(entries) = fs::read_dir(RUN) else { return Vec::new() };
-        let mut ids: Vec<_> =
-            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        ids.sort();
-        ids
+        ids_in(Path::new(RUN))
     }
 
     /// Creates the lab's folders and state; refuses if a lab of that name exists.
     pub(crate) fn create(&self, state: &State) -> Result<()> {
         fs::create_dir_all(RUN).with_context(|| format!("create {RUN} (the lab needs root)"))?;
-        if let Err(error) = fs::create_dir(self.run_dir()) {
-            if error.kind() == std::io::ErrorKind::AlreadyExists {
-                bail!("lab {:?} exists already: end it with `cargo xtask lab down --name {0}`", self.id);
-            }
-            return Err(error).with_context(|| format!("create {}", self.run_dir().display()));
+        if !create_whole(&self.run_dir(), state)? {
+            bail!("lab {:?} exists already: end it with `cargo xtask lab down --name {0}`", self.id);
         }
         fs::create_dir_all(self.data_dir())?;
-        write(&self.state_file(), state)
+        Ok(())
     }
 
     /// Reads the state.
@@ -131,19 +128,13 @@ impl Store {
         Ok(answer)
     }
 
-    /// Removes the lab's folders.
+    /// Removes the lab's folders. Their parents stay: the next lab may be about to start in them.
     pub(crate) fn remove(&self) -> Result<()> {
-        for dir in [self.data_dir(), self.run_dir()] {
-            match fs::remove_dir_all(&dir) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("remove {}", dir.display())),
-            }
-        }
-        // The last lab takes the parents along; this fails while another one is there.
-        let _ = fs::remove_dir(DATA);
-        let _ = fs::remove_dir(RUN);
-        Ok(())
+        // The state goes last: while it is there, somebody will finish this.
+        unless_gone(fs::remove_dir_all(self.data_dir()))
+            .with_context(|| format!("remove {}", self.data_dir().display()))?;
+        unless_gone(remove_whole(&self.run_dir()))
+            .with_context(|| format!("remove {}", self.run_dir().display()))
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -178,8 +169,46 @@ impl Store {
     }
 
     fn state_file(&self) -> PathBuf {
-        self.run_dir().join("state.json")
+        self.run_dir().join(STATE)
     }
+}
+
+/// The labs with a state in `run`, sorted. What a process left that was killed while it created or removed one has
+/// a name that none has.
+fn ids_in(run: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(run) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut ids: Vec<_> =
+        names.filter(|name| Store::of(name).is_ok() && run.join(name).join(STATE).exists()).collect();
+    ids.sort();
+    ids
+}
+
+/// Creates a folder with its state in one step; says no if there is one.
+fn create_whole(dir: &Path, state: &State) -> Result<bool> {
+    let next = beside(dir);
+    fs::create_dir(&next).with_context(|| format!("create {}", next.display()))?;
+    write(&next.join(STATE), state)?;
+    // This takes the place of an empty folder, which is nobody's lab.
+    match fs::rename(&next, dir) {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            fs::remove_dir_all(&next)?;
+            let exists = error.kind() == io::ErrorKind::DirectoryNotEmpty;
+            if exists { Ok(false) } else { Err(error).with_context(|| format!("create {}", dir.display())) }
+        }
+    }
+}
+
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// Removes a folder so that nobody sees half of it.
+fn remove_whole(dir: &Path) -> io::Result<()> {
+    let gone = beside(dir);
+    fs::rename(dir, &gone)?;
+    fs::remove_dir_all(gone)
 }
 
 /// Replaces the file whole, so that a reader never sees half of it.
@@ -224,6 +253,23 @@ mod tests {
     fn an_unknown_host_is_answered_with_the_known_ones() {
         let error = state().host_plan("node-9").unwrap_err().to_string();
         assert!(error.contains("node-1") && error.contains("client"), "{error}");
+    }
+
+    #[test]
+    fn a_lab_is_there_with_its_state_or_not_at_all() {
+        let run = std::env::temp_dir().join(format!("ferrolb-store-{}", std::process::id()));
+        fs::create_dir_all(run.join("empty")).unwrap();
+        fs::create_dir_all(run.join(".a.1-0")).unwrap();
+        let (a, b) = (run.join("a"), run.join("b"));
+        assert!(create_whole(&a, &state()).unwrap() && create_whole(&b, &state()).unwrap());
+        assert!(!create_whole(&a, &state()).unwrap(), "it exists");
+        assert_eq!(ids_in(&run), ["a", "b"], "a folder without a state is none");
+        assert!(create_whole(&run.join("empty"), &state()).unwrap(), "nor in the way of one");
+        remove_whole(&a).unwrap();
+        assert_eq!(remove_whole(&a).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(ids_in(&run), ["b", "empty"]);
+        assert_eq!(fs::read_dir(&run).unwrap().count(), 3, "nothing is left besides");
+        fs::remove_dir_all(run).unwrap();
     }
 
     fn state() -> State {

@@ -237,7 +237,7 @@ fn traces(lab: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Repeats `attempt` until it succeeds, for at most 90 seconds; the error is the last one.
+/// nginx on two nodes, by a port of each node.
 const WEB: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
@@ -251,7 +251,7 @@ spec:
       topologySpreadConstraints:
       - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
       containers:
-      - {name: nginx, image: "docker.io/library/nginx:1", readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}
+      - {name: nginx, image: "nginx:1", readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}
 ---
 apiVersion: v1
 kind: Service

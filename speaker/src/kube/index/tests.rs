@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ferrolb_runtime::watch::Undecodable;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ fn a_service_that_loses_its_address_or_is_deleted_is_withdrawn() {
     let mut cluster = loaded();
     let mut bare = service(json!({ "type": "LoadBalancer" }));
     assert!(!cluster.apply(&Change::Service(Event::Apply(bare.clone())), now()), "nothing changed");
-    bare.status = None;
+    bare.as_mut().unwrap().status = None;
     assert!(cluster.apply(&Change::Service(Event::Apply(bare)), now()));
     assert_eq!(standing(&cluster), None);
 
@@ -135,6 +136,32 @@ fn a_list_without_a_lease_ends_it() {
     assert_eq!(cluster.speakers(), 1);
 }
 
+#[test]
+fn what_cannot_be_decoded_stays_as_it_was_until_it_is_deleted() {
+    let mut cluster = loaded();
+    let start = now();
+    let undecodable = |namespace: Option<&str>, name: &str| Undecodable {
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+    };
+    let service = undecodable(Some("default"), "web");
+    let lease = undecodable(Some("ferrolb-system"), "ferrolb-speaker-node-1");
+    for change in [
+        Change::Service(Event::Apply(Err(service.clone()))),
+        Change::Pool(Event::Apply(Err(undecodable(Some("ferrolb-system"), "pool")))),
+        Change::Node(Event::Apply(Err(undecodable(None, "node-1")))),
+        Change::Lease(Event::Init),
+        Change::Lease(Event::InitApply(Err(lease.clone()))),
+        Change::Lease(Event::InitDone),
+    ] {
+        assert!(!cluster.apply(&change, start), "{change:?}");
+    }
+    assert_eq!((standing(&cluster), cluster.speakers()), (Some(Standing::First), 1));
+    assert!(cluster.apply(&Change::Lease(Event::Delete(Err(lease))), start), "its speaker is gone");
+    assert!(cluster.apply(&Change::Service(Event::Delete(Err(service))), start));
+    assert_eq!((standing(&cluster), cluster.speakers()), (None, 0));
+}
+
 /// A cluster of one node whose Service has an address.
 fn loaded() -> Index {
     let mut index = index(None);
@@ -177,7 +204,7 @@ fn web() -> ServiceName {
     ServiceName { namespace: "default".into(), name: "web".into() }
 }
 
-fn service(spec: Value) -> Service {
+fn service(spec: Value) -> Result<Service, Undecodable> {
     object(json!({
         "metadata": { "name": "web", "namespace": "default", "uid": "uid-web" },
         "spec": spec,
@@ -185,7 +212,7 @@ fn service(spec: Value) -> Service {
     }))
 }
 
-fn slice(name: &str, node: &str) -> EndpointSlice {
+fn slice(name: &str, node: &str) -> Result<EndpointSlice, Undecodable> {
     object(json!({
         "metadata": {
             "name": name, "namespace": "default", "labels": { "kubernetes.io/service-name": "web" }
@@ -195,28 +222,28 @@ fn slice(name: &str, node: &str) -> EndpointSlice {
     }))
 }
 
-fn node(name: &str, labels: Value) -> Node {
+fn node(name: &str, labels: Value) -> Result<Node, Undecodable> {
     object(json!({
         "metadata": { "name": name, "uid": format!("uid-{name}"), "labels": labels },
         "status": { "conditions": [{ "type": "Ready", "status": "True" }] }
     }))
 }
 
-fn pool() -> IPAddressPool {
+fn pool() -> Result<IPAddressPool, Undecodable> {
     object(json!({
         "apiVersion": "ferrolb.io/v1beta1", "kind": "IPAddressPool",
         "metadata": { "name": "pool" }, "spec": { "addresses": ["192.168.1.240-192.168.1.250"] }
     }))
 }
 
-fn advertisement() -> L2Advertisement {
+fn advertisement() -> Result<L2Advertisement, Undecodable> {
     object(json!({
         "apiVersion": "ferrolb.io/v1beta1", "kind": "L2Advertisement",
         "metadata": { "name": "all" }, "spec": {}
     }))
 }
 
-fn lease(node: &str, second: u64) -> Lease {
+fn lease(node: &str, second: u64) -> Result<Lease, Undecodable> {
     object(json!({
         "metadata": { "name": format!("ferrolb-speaker-{node}") },
         "spec": {
@@ -226,8 +253,8 @@ fn lease(node: &str, second: u64) -> Lease {
     }))
 }
 
-fn object<K: DeserializeOwned>(value: Value) -> K {
-    serde_json::from_value(value).unwrap()
+fn object<K: DeserializeOwned>(value: Value) -> Result<K, Undecodable> {
+    Ok(serde_json::from_value(value).unwrap())
 }
 
 #[expect(clippy::disallowed_methods, reason = "only differences from this instant matter")]

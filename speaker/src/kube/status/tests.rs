@@ -71,6 +71,25 @@ async fn a_failed_write_is_tried_again_later_and_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_that_is_refused_holds_up_no_other_and_is_tried_again() {
+    let refusals = [Answer::Refuse(StatusCode::FORBIDDEN)];
+    let mut stage = Stage::start(vec![written("old", "192.168.1.240")], refusals);
+    stage.report(&[("a", "192.168.1.241"), ("b", "192.168.1.242")]);
+    for (method, path) in [
+        (Method::PATCH, "/default.a.node-1-"),
+        (Method::PATCH, "/default.b.node-1-"),
+        (Method::POST, "/events"),
+        (Method::DELETE, "/default.old.node-1-"),
+        (Method::PATCH, "/default.a.node-1-"),
+        (Method::POST, "/events"),
+    ] {
+        let seen = stage.next().await;
+        assert!(seen.method == method && seen.path.contains(path), "{seen:?} is not {method} {path}");
+    }
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleting_what_is_gone_already_is_no_failure() {
     let mut stage =
         Stage::start(vec![written("web", "192.168.1.240")], [Answer::Refuse(StatusCode::NOT_FOUND)]);

@@ -69,6 +69,21 @@ fn leaving_a_bridge_is_no_deletion() {
 }
 
 #[test]
+fn a_message_that_tells_little_leaves_a_port_and_a_child_what_they_are() {
+    let kind = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::MacVlan)]);
+    for (attribute, exclusion) in
+        [(LinkAttribute::Controller(7), Exclusion::Enslaved), (kind, Exclusion::Child)]
+    {
+        let mut table = table();
+        table.apply(&new_link(vec![LinkAttribute::Mtu(1500), attribute]));
+        table.apply(&new_link(vec![LinkAttribute::IfName("lan0".into())]));
+        assert_eq!(table.excluded().collect::<Vec<_>>(), [("lan0", exclusion)]);
+        table.apply(&new_link(vec![LinkAttribute::Mtu(1500)]));
+        assert!(table.links().contains_key(&ETH0), "a full description without it ends it");
+    }
+}
+
+#[test]
 fn a_rename_keeps_the_link_and_its_addresses() {
     let mut table = table();
     table.apply(&new_link(vec![]));

@@ -11,10 +11,12 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::cache::beside;
+
 /// What to make an image of.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The full name with registry and tag, such as `docker.io/library/nginx:1`.
+    /// The full name with registry and tag, such as `ferrolb.io/ferrolb-speaker:v1.0.0`.
     pub name: String,
     /// Program and arguments.
     pub entrypoint: Vec<String>,
@@ -78,7 +80,7 @@ impl Image {
 
     fn try_write(&self, path: &Path) -> Result<()> {
         // The layer's digest comes before it in the archive, so it waits in a file of its own.
-        let layer_path = path.with_extension("layer");
+        let layer_path = beside(path);
         let mut layer = Hashing { inner: File::create_new(&layer_path)?, hash: Sha256::new() };
         // It has a descriptor from here on, and needs no name.
         let reader = File::open(&layer_path);

@@ -7,7 +7,7 @@ fn the_manifest_names_what_the_archive_holds_by_digest() {
     let folder = Folder::new("manifest");
     let files = read_archive(&folder.write("a.tar"));
     let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
-    assert_eq!(manifest[0]["RepoTags"][0], "docker.io/lab/test:1");
+    assert_eq!(manifest[0]["RepoTags"][0], "ferrolb.io/test:1");
 
     let config_name = manifest[0]["Config"].as_str().unwrap();
     assert_eq!(config_name, format!("{}.json", hex(&Sha256::digest(&files[config_name]))));
@@ -54,10 +54,26 @@ fn a_missing_source_is_named_in_the_error_and_no_layer_is_left_behind() {
     let folder = Folder::new("missing");
     let mut image = folder.image();
     image.entries.push(Entry::file("gone", folder.0.join("gone"), 0o644));
-    let path = folder.0.join("c.tar");
-    let error = format!("{:#}", image.write(&path).unwrap_err());
+    let error = format!("{:#}", image.write(&folder.0.join("c.tar")).unwrap_err());
     assert!(error.contains("/gone"), "{error}");
-    assert!(!path.with_extension("layer").exists());
+    let mut left: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["source", "tree"]);
+}
+
+#[test]
+fn several_threads_may_write_one_image_at_a_time() {
+    let folder = Folder::new("threads");
+    let write = || {
+        let path = beside(&folder.0.join("a.tar"));
+        folder.image().write(&path).unwrap();
+        fs::read(path).unwrap()
+    };
+    let written: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(write)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(written.iter().all(|bytes| *bytes == written[0]));
 }
 
 fn read_archive(path: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -87,7 +103,7 @@ impl Folder {
 
     fn image(&self) -> Image {
         Image {
-            name: "docker.io/lab/test:1".into(),
+            name: "ferrolb.io/test:1".into(),
             entrypoint: vec!["/program".into()],
             user: "65532:65532".into(),
             env: Vec::new(),

@@ -11,15 +11,17 @@ use anyhow::Result;
 pub use archive::{Entry, Image};
 pub use nginx::NGINX_IMAGE;
 
-use crate::cache::cached;
+use crate::cache::{beside, cached};
 use crate::progress::{Progress, step};
 
-/// The image that holds a pod's namespaces open.
-pub const PAUSE_IMAGE: &str = "registry.k8s.io/pause:lab";
+/// The image that holds a pod's namespaces open; no registry has it.
+pub const PAUSE_IMAGE: &str = "ferrolb.io/pause:lab";
+/// To be changed whenever the recipe below changes.
+const PAUSE_CACHE_NAME: &str = "pause-2.tar";
 
 /// Returns the archive of [`PAUSE_IMAGE`], made from a program that only waits.
 pub(crate) fn pause(programs: &std::path::Path) -> Result<PathBuf> {
-    let archive = programs.join("pause.tar");
+    let archive = programs.join(PAUSE_CACHE_NAME);
     if !archive.exists() {
         let image = Image {
             name: PAUSE_IMAGE.into(),
@@ -29,7 +31,7 @@ pub(crate) fn pause(programs: &std::path::Path) -> Result<PathBuf> {
             entries: vec![Entry::file("pause", programs.join("pause"), 0o755)],
         };
         // Of two labs that start at once each writes a file of its own, and the content is the same.
-        let partial = programs.join(format!("pause.tar.{}", std::process::id()));
+        let partial = beside(&archive);
         image.write(&partial)?;
         std::fs::rename(partial, &archive)?;
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::archive::{Entry, Image};
 use super::debian;
 
-/// The name of the image; pods that use it need no registry.
+/// The name of the image, as containerd completes `nginx:1`; pods that use it need no registry.
 pub const NGINX_IMAGE: &str = "docker.io/library/nginx:1";
 /// To be changed whenever the recipe below changes.
 pub(super) const CACHE_NAME: &str = "nginx-3.tar";

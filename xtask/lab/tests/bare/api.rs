@@ -1,6 +1,7 @@
 //! The API as `kubectl apply` meets it.
 
 use anyhow::{Context, Result, bail, ensure};
+use ferrolb_crds::service_l2_status::object_name;
 use ferrolb_lab::Lab;
 
 use crate::Fixture;
@@ -46,14 +47,16 @@ pub(crate) fn a_speaker_writes_objects_of_its_own_node_only(Fixture { lab, .. }:
              metadata: {{name: ferrolb-speaker-{node}, namespace: ferrolb-system}}, spec: {{}}}}"
         )
     };
-    let report = |node: &str| {
+    let report_as = |name: &str, label: &str, node: &str| {
         format!(
-            "{{apiVersion: ferrolb.io/v1beta1, kind: ServiceL2Status, \
-             metadata: {{name: test, namespace: ferrolb-system}}, status: {{node: {node}, serviceName: a, \
-             serviceNamespace: b, role: Owner, ips: [], interfaces: [], reason: Test, \
+            "{{apiVersion: ferrolb.io/v1beta1, kind: ServiceL2Status, metadata: {{name: {name}, \
+             namespace: ferrolb-system, labels: {{ferrolb.io/node: {label}}}}}, status: {{node: {node}, \
+             serviceName: a, serviceNamespace: b, role: Owner, ips: [], interfaces: [], reason: Test, \
              since: '2026-01-01T00:00:00Z'}}}}"
         )
     };
+    let name = |node: &str| object_name(node, "b", "a");
+    let report = |node: &str| report_as(&name(node), node, node);
     let write = |manifest: &str| {
         let host = lab.host("bare-1")?;
         let kubectl = lab.state()?.programs.join("kubectl");
@@ -69,9 +72,33 @@ pub(crate) fn a_speaker_writes_objects_of_its_own_node_only(Fixture { lab, .. }:
     for (manifest, expected) in [
         (lease("bare-2"), "the speaker on node bare-1 may write Lease ferrolb-speaker-bare-1 only"),
         (report("bare-2"), "the speaker on node bare-1 may write reports of that node only"),
+        (
+            report_as(&name("bare-2"), "bare-1", "bare-1"),
+            "the speaker on node bare-1 may write this report as b.a.bare-1-HASH only",
+        ),
+        (
+            report_as(&format!("{}0", name("bare-1")), "bare-1", "bare-1"),
+            "the speaker on node bare-1 may write this report as b.a.bare-1-HASH only",
+        ),
+        (
+            report_as(&name("bare-1"), "bare-2", "bare-1"),
+            "a report of node bare-1 is labelled ferrolb.io/node=bare-1",
+        ),
     ] {
         let refusal = write(&manifest).err().with_context(|| format!("{manifest} was accepted"))?;
         ensure!(format!("{refusal:#}").contains(expected), "{refusal:#}");
+    }
+    // Whoever is impersonated has nothing but a name.
+    let arguments = [
+        "--as=system:serviceaccount:ferrolb-system:ferrolb-speaker",
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--filename=-",
+    ];
+    for manifest in [lease("bare-1"), report("bare-1")] {
+        let refusal = lab.kubectl_stdin(arguments, &manifest).err().context("it was accepted")?;
+        ensure!(format!("{refusal:#}").contains("the speaker's token names no node"), "{refusal:#}");
     }
     Ok(())
 }
