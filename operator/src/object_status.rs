@@ -191,6 +191,7 @@ mod tests {
             name: name.to_owned(),
             labels: [("pool".to_owned(), name.to_owned())].into(),
             ranges: Vec::new(),
+            ready: true,
         }
     }
 }

@@ -99,18 +99,12 @@ pub fn judge(pools: &[Arc<IPAddressPool>], incumbents: &mut Incumbents) -> Vec<S
 
 /// The ranges of a pool, merged; those that can't be read are left out and told.
 fn read(pool: &IPAddressPool) -> (PoolRanges, Option<Fault>) {
-    let readable = |texts: &[String]| {
-        merged(&texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<AddressRange>>())
-    };
     let invalid = pool.spec.ranges().err().map(|errors| {
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Fault::InvalidAddresses(texts.join("; "))
     });
-    let ranges = PoolRanges {
-        addresses: readable(&pool.spec.addresses),
-        excluded: readable(&pool.spec.excluded_addresses),
-    };
-    (ranges, invalid)
+    let PoolRanges { addresses, excluded } = pool.spec.readable_ranges();
+    (PoolRanges { addresses: merged(&addresses), excluded: merged(&excluded) }, invalid)
 }
 
 fn is_incumbent(pool: &IPAddressPool, ranges: &[AddressRange], incumbents: &Incumbents) -> bool {
