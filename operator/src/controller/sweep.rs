@@ -12,9 +12,13 @@ use kube::{Api, Client};
 use tracing::{info, warn};
 
 use crate::key::ServiceKey;
+use crate::leader::Tenure;
+use crate::leader::fence::{Fenced, fenced};
 
 /// How long speakers have to remove their own reports first.
 const DELAY: Duration = Duration::from_secs(30);
+/// How long a removal may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Reports a page of the list.
 const PAGE_SIZE: u32 = 200;
 
@@ -48,17 +52,30 @@ pub(super) struct Existing {
     pub(super) services: HashSet<ServiceKey>,
 }
 
+/// Why reports were left.
+#[derive(Debug, thiserror::Error)]
+enum SweepError {
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
+}
+
 /// Removes the stale reports. Returns whether that succeeded.
-pub(super) async fn sweep(client: Client, namespace: String, existing: Existing) -> bool {
+pub(super) async fn sweep(client: Client, namespace: String, existing: Existing, tenure: Tenure) -> bool {
     let reports: Api<ServiceL2Status> = Api::namespaced(client, &namespace);
-    let swept = remove_stale(&reports, &existing).await;
+    let swept = remove_stale(&reports, &existing, &tenure).await;
     if let Err(error) = &swept {
         warn!(event = "reportsNotSwept", %error);
     }
     swept.is_ok()
 }
 
-async fn remove_stale(reports: &Api<ServiceL2Status>, existing: &Existing) -> kube::Result<()> {
+async fn remove_stale(
+    reports: &Api<ServiceL2Status>,
+    existing: &Existing,
+    tenure: &Tenure,
+) -> Result<(), SweepError> {
     let mut page = ListParams::default().limit(PAGE_SIZE);
     loop {
         let list = reports.list(&page).await?;
@@ -66,10 +83,11 @@ async fn remove_stale(reports: &Api<ServiceL2Status>, existing: &Existing) -> ku
             let stale = report.status.as_ref().is_some_and(|status| existing.lacks(status));
             if let (true, Some(name)) = (stale, report.metadata.name) {
                 let preconditions = Preconditions { uid: report.metadata.uid, ..Preconditions::default() };
-                match reports.delete(&name, &DeleteParams::default().preconditions(preconditions)).await {
+                let params = DeleteParams::default().preconditions(preconditions);
+                match fenced(tenure, TIMEOUT, reports.delete(&name, &params)).await? {
                     Ok(_) => info!(event = "reportRemoved", name, "its node or its Service is gone"),
                     Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.into()),
                 }
             }
         }
