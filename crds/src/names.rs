@@ -80,9 +80,28 @@ pub fn label_value(name: &str) -> String {
     if name.len() <= LONGEST_LABEL {
         return name.to_owned();
     }
-    let hash = format!("-{:016x}", xxh3_64(name.as_bytes()));
-    let readable: String = name.chars().take(LONGEST_LABEL - hash.len()).collect();
-    readable.trim_end_matches(['.', '-']).to_owned() + &hash
+    hashed(name, name)
+}
+
+/// The Lease of the operators of a `loadBalancerClass`: a name with the class in it, marked with a hash where it is not
+/// as an object's name has to be.
+pub fn operator_lease(class: &str) -> String {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let readable: String =
+        class.chars().map(|c| c.to_ascii_lowercase()).map(|c| if fits(c) { c } else { '-' }).collect();
+    let name = if readable == class && class.len() <= LONGEST_LABEL && !class.ends_with('-') {
+        readable
+    } else {
+        hashed(&readable, class)
+    };
+    format!("{OPERATOR_MANAGER}-{name}")
+}
+
+/// The beginning of a text, and a hash of the whole that it stands for.
+fn hashed(readable: &str, whole: &str) -> String {
+    let hash = format!("-{:016x}", xxh3_64(whole.as_bytes()));
+    let beginning: String = readable.chars().take(LONGEST_LABEL - hash.len()).collect();
+    beginning.trim_end_matches(['.', '-']).to_owned() + &hash
 }
 
 impl UserAnnotation {
@@ -122,5 +141,19 @@ mod tests {
         assert_eq!(label_value("node-1"), "node-1");
         let (one, other) = (label_value(&("n".repeat(252) + "1")), label_value(&("n".repeat(252) + "2")));
         assert!(one.len() <= LONGEST_LABEL && one != other, "{one} {other}");
+    }
+    #[test]
+    fn each_class_has_a_lease_of_its_own_with_a_name_that_kubernetes_takes() {
+        assert_eq!(operator_lease("internal"), "ferrolb-operator-internal");
+        let long = "example.com/".to_owned() + &"n".repeat(300);
+        let classes =
+            ["internal", "Internal", "example.com/a", "example-com-a", "example.com-a", "a-", "a", &long];
+        let leases: std::collections::BTreeSet<_> =
+            classes.iter().map(|class| operator_lease(class)).collect();
+        assert_eq!(leases.len(), classes.len(), "{leases:?}");
+        for lease in leases {
+            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(lease.len() <= 253 && lease.chars().all(good) && !lease.ends_with('-'), "{lease}");
+        }
     }
 }

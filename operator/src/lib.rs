@@ -13,12 +13,14 @@
 //! | [`engine`] | keeps all Services, and says which write comes next | no |
 //! | [`object_status`] | says what pools and advertisements show of themselves | no |
 //! | [`controller`] | feeds the engine from watches and makes its writes | yes |
+//! | [`leader`] | lets one operator of several run its controller | yes |
 
 pub mod announced;
 pub mod args;
 pub mod controller;
 pub mod engine;
 pub mod key;
+pub mod leader;
 pub mod ledger;
 pub mod metrics;
 pub mod notice;

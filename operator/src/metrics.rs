@@ -26,6 +26,7 @@ pub struct Metrics {
     allocation_duration: Histogram,
     watch_errors: Family<KindLabels, Counter>,
     events_dropped: Counter<u64, AtomicU64>,
+    leader: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +63,7 @@ impl Metrics {
             allocation_duration: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             watch_errors: Family::default(),
             events_dropped: Counter::default(),
+            leader: Gauge::default(),
         };
         let all = registry.sub_registry_with_prefix("ferrolb");
         all.register(
@@ -91,6 +93,11 @@ impl Metrics {
             "Events that were not sent, as too many waited",
             metrics.events_dropped.clone(),
         );
+        own.register(
+            "leader",
+            "1 in the operator that leads and so writes, 0 in one that stands by",
+            metrics.leader.clone(),
+        );
         metrics
     }
 
@@ -111,6 +118,14 @@ impl Metrics {
                 self.assigned.get_or_create(&labels).set(assigned);
                 self.available.get_or_create(&labels).set(available);
             }
+        }
+    }
+
+    /// Notes whether this operator leads; one that does not knows nothing of pools.
+    pub fn set_leader(&self, leads: bool) {
+        self.leader.set(leads.into());
+        if !leads {
+            self.set_pools(std::iter::empty());
         }
     }
 
@@ -165,6 +180,7 @@ mod tests {
         metrics.count_write("applied");
         metrics.count_watch_error("Service");
         metrics.count_dropped_event();
+        metrics.set_leader(true);
         metrics.observe_allocation(Duration::from_millis(3));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
@@ -176,10 +192,15 @@ mod tests {
             "ferrolb_operator_writes_total{result=\"applied\"} 1",
             "ferrolb_operator_watch_errors_total{kind=\"Service\"} 1",
             "ferrolb_operator_events_dropped_total 1",
+            "ferrolb_operator_leader 1",
             "ferrolb_operator_allocation_duration_seconds_count 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         assert!(!text.contains("pool=\"a\""), "a pool that is gone is not told of");
+        metrics.set_leader(false);
+        text.clear();
+        encode(&mut text, &registry).unwrap();
+        assert!(text.contains("ferrolb_operator_leader 0") && !text.contains("pool=\"b\""), "{text}");
     }
 }

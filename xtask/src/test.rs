@@ -11,7 +11,7 @@ use crate::tally::Tally;
 use crate::{check, codegen, demo, image};
 
 /// Test targets that start a cluster.
-const CLUSTER_SUITES: [&str; 3] = ["cluster", "bare", "tutorial"];
+const CLUSTER_SUITES: [&str; 4] = ["cluster", "bare", "operators", "tutorial"];
 
 #[derive(Args)]
 pub(crate) struct TestArgs {

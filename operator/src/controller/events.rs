@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::key::ServiceKey;
+use crate::leader::Tenure;
+use crate::leader::fence::fenced;
 use crate::metrics::Metrics;
 use crate::notice::Notice;
 
@@ -44,15 +46,16 @@ struct Told {
 /// Sends the Events that are handed in.
 pub(super) struct Sender {
     client: Client,
+    tenure: Tenure,
     queue: mpsc::Receiver<Told>,
     instance: String,
 }
 
 /// A place to hand notices in, and what sends them.
-pub(super) fn channel(client: Client, metrics: Metrics) -> (Events, Sender) {
+pub(super) fn channel(client: Client, tenure: Tenure, metrics: Metrics) -> (Events, Sender) {
     let (sender, queue) = mpsc::channel(WAITING);
     let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| OPERATOR_MANAGER.to_owned());
-    (Events { queue: sender, metrics }, Sender { client, queue, instance })
+    (Events { queue: sender, metrics }, Sender { client, tenure, queue, instance })
 }
 
 impl Events {
@@ -85,11 +88,11 @@ impl Sender {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &told.service.namespace);
         #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
         let event = event(told, &self.instance, Timestamp::now());
-        let sent = tokio::time::timeout(TIMEOUT, events.create(&PostParams::default(), &event)).await;
+        let sent = fenced(&self.tenure, TIMEOUT, events.create(&PostParams::default(), &event)).await;
         let failure = match sent {
             Ok(Ok(_)) => return,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer in {TIMEOUT:?}"),
+            Err(fenced) => fenced.to_string(),
         };
         warn!(event = "eventNotSent", service = %told.service, reason = told.notice.kind.as_str(), error = failure);
     }

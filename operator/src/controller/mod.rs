@@ -31,6 +31,7 @@ use self::sweep::Sweeps;
 use self::watches::{Change, Stores};
 use self::write::{Outcome, Tried, Writer};
 use crate::engine::{Engine, Settings};
+use crate::leader::Tenure;
 use crate::metrics::Metrics;
 
 /// Writes to Services that are under way at once.
@@ -53,22 +54,28 @@ pub struct Scope {
 #[error("the watches ended")]
 pub struct WatchesEnded;
 
-/// Runs until shutdown, and opens the gate when all caches are filled.
+/// Whether all writes have been answered that were under way at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained(pub bool);
+
+/// Runs until shutdown, and opens the gate when all caches are filled. It writes while the tenure lasts.
 ///
 /// # Errors
 /// When the watches end.
 pub async fn run(
     client: Client,
     scope: Scope,
+    tenure: Tenure,
     metrics: Metrics,
     caches: Gate,
     shutdown: Shutdown,
-) -> Result<(), WatchesEnded> {
+) -> Result<Drained, WatchesEnded> {
     let (stores, changes) = watches::watch(&client, &scope.namespace);
-    let (events, sender) = events::channel(client.clone(), metrics.clone());
+    let (events, sender) = events::channel(client.clone(), tenure.clone(), metrics.clone());
     let controller = Controller {
-        writer: Writer::new(client.clone(), scope.settings.class.as_deref()),
+        writer: Writer::new(client.clone(), tenure.clone(), scope.settings.class.as_deref()),
         engine: Engine::new(scope.settings, clock()),
+        tenure,
         client,
         namespace: scope.namespace,
         stores,
@@ -84,12 +91,13 @@ pub async fn run(
         caches,
     };
     let telling = sender.run(shutdown.clone()).map(Ok);
-    tokio::try_join!(controller.run(shutdown.clone()), telling).map(drop)
+    tokio::try_join!(controller.run(shutdown.clone()), telling).map(|(drained, ())| drained)
 }
 
 struct Controller {
     engine: Engine,
     writer: Writer,
+    tenure: Tenure,
     client: Client,
     namespace: String,
     stores: Stores,
@@ -108,7 +116,7 @@ struct Controller {
 }
 
 impl Controller {
-    async fn run(mut self, shutdown: Shutdown) -> Result<(), WatchesEnded> {
+    async fn run(mut self, shutdown: Shutdown) -> Result<Drained, WatchesEnded> {
         let stop = shutdown.requested();
         tokio::pin!(stop);
         loop {
@@ -143,8 +151,8 @@ impl Controller {
         }
         // What is under way is finished if it can be: half a batch is nothing to leave behind.
         let rest = async { while self.writes.next().await.is_some() {} };
-        _ = tokio::time::timeout(DRAIN, rest).await;
-        Ok(())
+        let drained = tokio::time::timeout(DRAIN, rest).await.is_ok();
+        Ok(Drained(drained))
     }
 
     /// Does what can be done now, without waiting.
@@ -164,7 +172,8 @@ impl Controller {
             let reports = self.engine.surroundings().reports();
             let stale = reports.stale(|node| nodes.contains(node), |service| services.contains(service));
             if !stale.is_empty() {
-                self.sweep = sweep::remove(self.client.clone(), self.namespace.clone(), stale).boxed().fuse();
+                let (client, namespace) = (self.client.clone(), self.namespace.clone());
+                self.sweep = sweep::remove(client, namespace, stale, self.tenure.clone()).boxed().fuse();
             }
         }
         if self.round.is_terminated() && self.rounds.begin(now) {
@@ -173,7 +182,8 @@ impl Controller {
             self.metrics.set_pools(names.map(|name| (name, self.engine.usage(name))));
             let outdated = objects::outdated(&self.stores, &self.engine, wall_clock());
             if !outdated.is_empty() {
-                self.round = objects::write_all(outdated, self.client.clone(), self.namespace.clone()).fuse();
+                let (client, namespace) = (self.client.clone(), self.namespace.clone());
+                self.round = objects::write_all(outdated, client, namespace, self.tenure.clone()).fuse();
             }
         }
     }

@@ -16,6 +16,8 @@ use tracing::warn;
 
 use super::watches::{Stores, sorted};
 use crate::engine::Engine;
+use crate::leader::Tenure;
+use crate::leader::fence::fenced;
 use crate::object_status::{advertisement_status, pool_status};
 
 /// The shortest time from one round of writes to the next.
@@ -95,12 +97,12 @@ impl StatusWrite {
         Self { resource: ApiResource::erase::<K>(&()), name, body }
     }
 
-    async fn send(self, client: Client, namespace: &str) -> bool {
+    async fn send(self, client: Client, namespace: &str, tenure: &Tenure) -> bool {
         let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &self.resource);
         let params =
             PatchParams { field_manager: Some(OPERATOR_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(&self.body);
-        let sent = tokio::time::timeout(TIMEOUT, api.patch_status(&self.name, &params, &patch)).await;
+        let sent = fenced(tenure, TIMEOUT, api.patch_status(&self.name, &params, &patch)).await;
         let failure = match sent {
             Ok(Ok(_)) => return true,
             // It changed or went meanwhile: the watch tells, and the next round is about what it is then.
@@ -108,7 +110,7 @@ impl StatusWrite {
                 return false;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer in {TIMEOUT:?}"),
+            Err(fenced) => fenced.to_string(),
         };
         warn!(event = "statusNotWritten", kind = self.resource.kind, name = self.name, error = failure);
         false
@@ -120,10 +122,11 @@ pub(super) fn write_all(
     writes: Vec<StatusWrite>,
     client: Client,
     namespace: String,
+    tenure: Tenure,
 ) -> BoxFuture<'static, bool> {
     async move {
         stream::iter(writes)
-            .map(|write| write.send(client.clone(), &namespace))
+            .map(|write| write.send(client.clone(), &namespace, &tenure))
             .buffer_unordered(CONCURRENCY)
             .fold(true, |all, made| std::future::ready(all && made))
             .await

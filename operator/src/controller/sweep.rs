@@ -11,6 +11,9 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client};
 use tracing::{info, warn};
 
+use crate::leader::Tenure;
+use crate::leader::fence::fenced;
+
 /// How long speakers have to remove their own reports first.
 const DELAY: Duration = Duration::from_secs(30);
 /// How long the removal of one may take.
@@ -40,13 +43,18 @@ impl Sweeps {
 }
 
 /// Removes reports, given by name and UID. Returns whether that succeeded.
-pub(super) async fn remove(client: Client, namespace: String, stale: Vec<(String, Option<String>)>) -> bool {
+pub(super) async fn remove(
+    client: Client,
+    namespace: String,
+    stale: Vec<(String, Option<String>)>,
+    tenure: Tenure,
+) -> bool {
     let reports: Api<ServiceL2Status> = Api::namespaced(client, &namespace);
     let mut all = true;
     for (name, uid) in stale {
         let preconditions = Preconditions { uid, ..Preconditions::default() };
         let params = DeleteParams::default().preconditions(preconditions);
-        let failure = match tokio::time::timeout(TIMEOUT, reports.delete(&name, &params)).await {
+        let failure = match fenced(&tenure, TIMEOUT, reports.delete(&name, &params)).await {
             Ok(Ok(_)) => {
                 info!(
                     event = "reportRemoved",
@@ -56,7 +64,7 @@ pub(super) async fn remove(client: Client, namespace: String, stale: Vec<(String
             }
             Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => continue,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer in {TIMEOUT:?}"),
+            Err(fenced) => fenced.to_string(),
         };
         warn!(event = "reportNotRemoved", name, error = failure);
         all = false;

@@ -8,6 +8,8 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Error};
 
 use crate::engine::Update;
+use crate::leader::Tenure;
+use crate::leader::fence::{Fenced, fenced};
 
 /// How long a write may take, retries included.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,34 +42,35 @@ pub(super) enum WriteError {
     /// The API server refused it, or was not reached.
     #[error(transparent)]
     Refused(#[from] Box<Error>),
-    /// There was no answer in time.
-    #[error("no answer in {WRITE_TIMEOUT:?}")]
-    TimedOut,
+    /// There was no answer in time, or it is not ours to write any more.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
 }
 
 /// Writes updates in the name of one field manager.
 #[derive(Clone)]
 pub(super) struct Writer {
     client: Client,
+    tenure: Tenure,
     params: PatchParams,
 }
 
 impl Writer {
     /// A writer for the Services of a class, which the field manager's name tells.
-    pub(super) fn new(client: Client, class: Option<&str>) -> Self {
+    pub(super) fn new(client: Client, tenure: Tenure, class: Option<&str>) -> Self {
         let mut manager = OPERATOR_MANAGER.to_owned();
         if let Some(class) = class {
             manager.extend(['/'].into_iter().chain(class.chars()).take(LONGEST_MANAGER - manager.len()));
         }
         let params = PatchParams { field_manager: Some(manager), ..PatchParams::default() };
-        Self { client, params }
+        Self { client, tenure, params }
     }
 
     /// Makes a write; when the Service has changed before, reads what it is now.
     pub(super) async fn write(self, update: Update) -> Tried {
-        let outcome = tokio::time::timeout(WRITE_TIMEOUT, self.attempt(&update))
+        let outcome = fenced(&self.tenure, WRITE_TIMEOUT, self.attempt(&update))
             .await
-            .unwrap_or(Outcome::Failed(WriteError::TimedOut));
+            .unwrap_or_else(|fenced| Outcome::Failed(fenced.into()));
         Tried { update, outcome }
     }
 

@@ -1,4 +1,4 @@
-//! FerroLB on a lab without pods: the operator as a process on the control plane, speakers on bare nodes.
+//! FerroLB on a lab without pods: operators as processes on the control plane, speakers on bare nodes.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ use crate::service::Process;
 
 /// Logs are read by people and by tests.
 const LOGS: &str = "--log-format=text";
+/// Operators on one host serve their endpoints on ports from here on, by their numbers.
+const FIRST_PORT: u16 = 7472;
 
 /// An installation from the manifest, whose two programs run as processes with the accounts of their pods.
 pub struct Ferrolb<'a> {
@@ -40,7 +42,13 @@ impl<'a> Ferrolb<'a> {
 
     /// Starts the operator.
     pub fn start_operator(&self) -> Result<Process> {
-        self.lab.start_operator(&self.binaries.join(OPERATOR), &[LOGS])
+        self.start_replica(0)
+    }
+
+    /// Starts one of several operators, from 0 on; the first is [`Self::start_operator`]'s.
+    pub fn start_replica(&self, number: u16) -> Result<Process> {
+        let endpoints = format!("--metrics-bind-address=[::]:{}", replica_port(number));
+        self.lab.start_operator(&replica_name(number), &self.binaries.join(OPERATOR), &[LOGS, &endpoints])
     }
 
     /// Starts the speaker of a node.
@@ -52,13 +60,53 @@ impl<'a> Ferrolb<'a> {
 
     /// The operator's process.
     pub fn operator(&self) -> Result<Process> {
-        self.lab.host(CONTROL_PLANE)?.process(OPERATOR)
+        self.replica(0)
+    }
+
+    /// The process of one of several operators.
+    pub fn replica(&self, number: u16) -> Result<Process> {
+        self.lab.host(CONTROL_PLANE)?.process(&replica_name(number))
+    }
+
+    /// Which of several operators leads, if the Lease names a holder.
+    pub fn leader(&self) -> Result<Option<u16>> {
+        let path = "--output=jsonpath={.spec.holderIdentity}";
+        let lease = ["get", "lease", OPERATOR, "--namespace=ferrolb-system", "--ignore-not-found", path];
+        let identity = self.lab.kubectl(lease)?;
+        let Some((name, _)) = identity.rsplit_once('_') else { return Ok(None) };
+        let number = (0..u16::MAX - FIRST_PORT).find(|number| replica_name(*number) == name);
+        number.map(Some).with_context(|| format!("{identity:?} is no operator of this lab"))
+    }
+
+    /// What an operator answers at a path of its endpoints.
+    ///
+    /// # Errors
+    /// When it does not answer 200.
+    pub fn ask_replica(&self, number: u16, path: &str) -> Result<String> {
+        let url = format!("http://localhost:{}{path}", replica_port(number));
+        self.lab.host(CONTROL_PLANE)?.exec_ok([
+            "curl",
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--max-time",
+            "5",
+            &url,
+        ])
     }
 
     /// The process of a node's speaker.
     pub fn speaker(&self, node: &str) -> Result<Process> {
         self.lab.host(node)?.process(SPEAKER)
     }
+}
+
+fn replica_name(number: u16) -> String {
+    if number == 0 { OPERATOR.to_owned() } else { format!("{OPERATOR}-{number}") }
+}
+
+fn replica_port(number: u16) -> u16 {
+    FIRST_PORT + number
 }
 
 /// Leaves out what would become pods, which nobody on a bare node runs.

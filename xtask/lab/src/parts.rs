@@ -11,7 +11,7 @@ use crate::plan::CONTROL_PLANE;
 use crate::service::{Process, Program};
 
 const NAMESPACE: &str = "ferrolb-system";
-/// The operator's binary, process and ServiceAccount.
+/// The operator's binary and ServiceAccount, and the process of the first.
 pub(crate) const OPERATOR: &str = "ferrolb-operator";
 /// The speaker's binary, process and ServiceAccount.
 pub(crate) const SPEAKER: &str = "ferrolb-speaker";
@@ -27,12 +27,13 @@ impl Lab {
         self.host(node)?.spawn(SPEAKER, &program)
     }
 
-    /// Starts `binary` as the operator, on the control plane's host; its process is `ferrolb-operator`.
-    pub fn start_operator(&self, binary: &Path, arguments: &[&str]) -> Result<Process> {
+    /// Starts `binary` as an operator, on the control plane's host, under a name that is its process's and, as a
+    /// pod's would be, its own.
+    pub fn start_operator(&self, name: &str, binary: &Path, arguments: &[&str]) -> Result<Process> {
         let kubeconfig = self.service_account_kubeconfig(NAMESPACE, OPERATOR, None)?;
         // Its kubeconfig is for whoever runs it, and so lies among the machine's files.
-        let program = program(binary, arguments, &kubeconfig).with_machine_files();
-        self.host(CONTROL_PLANE)?.spawn(OPERATOR, &program)
+        let program = program(binary, arguments, &kubeconfig).env("HOSTNAME", name).with_machine_files();
+        self.host(CONTROL_PLANE)?.spawn(name, &program)
     }
 }
 

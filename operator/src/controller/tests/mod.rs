@@ -104,7 +104,7 @@ async fn a_pool_says_that_it_is_ready_and_used() {
 struct Stage {
     seen: UnboundedReceiver<Seen>,
     tasks: Tasks,
-    controller: JoinHandle<Result<(), WatchesEnded>>,
+    controller: JoinHandle<Result<Drained, WatchesEnded>>,
 }
 
 impl Stage {
@@ -114,7 +114,8 @@ impl Stage {
         let scope = Scope { namespace: "ferrolb-system".to_owned(), settings: Settings::default() };
         let metrics = Metrics::register(&mut Registry::default());
         let gate = Readiness::default().gate("caches");
-        let controller = tokio::spawn(run(client, scope, metrics, gate, tasks.shutdown()));
+        let tenure = Tenure::new(clock() + Duration::from_secs(3600));
+        let controller = tokio::spawn(run(client, scope, tenure, metrics, gate, tasks.shutdown()));
         Self { seen, tasks, controller }
     }
 

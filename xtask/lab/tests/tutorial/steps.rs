@@ -67,7 +67,7 @@ pub(crate) fn health_and_metrics_are_served_where_the_manifest_says(fixture: &Fi
         &["pods", "--namespace=ferrolb-system"],
         "{range .items[*]}{.metadata.name}={.status.containerStatuses[0].ready},{.status.containerStatuses[0].restartCount} {end}",
     )?;
-    ensure!(pods.split_whitespace().count() == 4, "one operator and three speakers: {pods}");
+    ensure!(pods.split_whitespace().count() == 5, "two operators and three speakers: {pods}");
     ensure!(pods.split_whitespace().all(|pod| pod.ends_with("=true,0")), "{pods}");
     let operator = field(
         lab,
