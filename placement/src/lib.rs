@@ -1,7 +1,7 @@
 //! Who may announce a Service's addresses, in which order, and why the others may not.
 //!
 //! This crate is pure: no client, no socket, no clock. Speakers ask it which addresses are theirs, the operator
-//! which pools and nodes an advertisement selects. All of them get the same answer from the same objects.
+//! whether any node may announce them, and if not, why. All of them get the same answer from the same objects.
 //!
 //! ```text
 //! Service, EndpointSlices ──► ServiceFacts ┐
