@@ -1,12 +1,16 @@
 //! Cargo, and the workspace that this program was built from.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
 /// The target of release binaries: statically linked, so that an image needs nothing else.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Flags for static linking. With an explicit target they don't apply to build scripts and macros, which can't be
+/// static.
+const STATIC: &str = "-Ctarget-feature=+crt-static";
 
 /// The workspace's folder.
 pub(crate) fn workspace() -> &'static Path {
@@ -61,10 +65,24 @@ pub(crate) fn release_binaries() -> Result<PathBuf> {
         "--package",
         "ferrolb-speaker",
     ]);
-    // With an explicit target these flags don't apply to build scripts and macros, which can't be static.
-    build.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    build.env("CARGO_ENCODED_RUSTFLAGS", STATIC);
     run(&mut build)?;
     Ok(target_dir()?.join(TARGET).join("release"))
+}
+
+/// Builds a benchmark's program of the operator, and returns its path.
+pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
+    let mut build = cargo(&["bench", "--locked", "--target", TARGET, "--package", "ferrolb-operator"]);
+    build.args(["--bench", name, "--no-run", "--message-format=json-render-diagnostics"]);
+    build.env("CARGO_ENCODED_RUSTFLAGS", STATIC).stderr(Stdio::inherit());
+    let built = build.output().with_context(|| format!("start {}", words(&build)))?;
+    ensure!(built.status.success(), "{} failed: {}", words(&build), built.status);
+    let text = String::from_utf8_lossy(&built.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    messages
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+        .with_context(|| format!("{} told of no program", words(&build)))
 }
 
 /// The folder that cargo builds into.

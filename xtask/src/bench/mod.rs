@@ -1,5 +1,7 @@
 //! Benchmarks: each a ratio or a distribution from one run, with what is promised beside it.
 
+mod ledger;
+mod operator;
 mod publish;
 mod report;
 
@@ -25,6 +27,14 @@ pub(crate) struct BenchArgs {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What a grant, a refusal and a release cost in the ledger, by how many addresses are in use
+    Ledger,
+    /// How fast the operator gives addresses on a real API server, beside a loop that only writes
+    Operator {
+        /// How many Services there are when the operator starts; half as many are created while it runs
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=20_000))]
+        services: u32,
+    },
     /// From `kubectl create` of a Service to the first answer for its address on the wire
     Publish {
         /// How many Services to create, one after the other
@@ -36,6 +46,8 @@ enum Bench {
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     end_on_signal()?;
     let report = match args.bench {
+        Bench::Ledger => ledger::run()?,
+        Bench::Operator { services } => operator::run(services)?,
         Bench::Publish { services } => publish::run(services)?,
     };
     let samples = match &args.samples {

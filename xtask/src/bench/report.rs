@@ -1,6 +1,7 @@
 //! What a benchmark found, as a table for people and as JSON for programs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -54,6 +55,31 @@ pub(crate) struct Bounds {
     pub(crate) p99: Option<f64>,
 }
 
+/// What is promised of a figure.
+#[derive(Clone, Copy)]
+pub(crate) enum Reach {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Reach {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(bound) => value <= bound,
+            Self::AtLeast(bound) => value >= bound,
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(bound) => write!(f, "<= {bound}"),
+            Self::AtLeast(bound) => write!(f, ">= {bound}"),
+        }
+    }
+}
+
 impl Report {
     pub(crate) fn new(bench: &'static str) -> Result<Self> {
         let versions = BTreeMap::from([
@@ -63,10 +89,30 @@ impl Report {
         Ok(Self { bench, machine: Machine::this()?, versions, rows: Vec::new(), samples: BTreeMap::new() })
     }
 
-    /// Adds the rows of a distribution, and keeps its samples.
-    pub(crate) fn distribution(&mut self, name: &str, unit: &'static str, samples: Vec<f64>, bounds: Bounds) {
-        self.rows.extend(rows(name, unit, &samples, bounds));
+    /// Adds the rows of a distribution, keeps its samples, and returns its median.
+    pub(crate) fn distribution(
+        &mut self,
+        name: &str,
+        unit: &'static str,
+        samples: Vec<f64>,
+        bounds: Bounds,
+    ) -> Option<f64> {
+        let rows = rows(name, unit, &samples, bounds);
+        let median = rows.first().map(|row| row.value);
+        self.rows.extend(rows);
         self.samples.insert(name.to_owned(), samples);
+        median
+    }
+
+    /// Adds a single figure.
+    pub(crate) fn figure(&mut self, name: &str, value: f64, unit: &'static str, reach: Option<Reach>) {
+        self.rows.push(Row {
+            name: name.to_owned(),
+            value,
+            unit,
+            reach: reach.map(|reach| reach.to_string()),
+            holds: reach.map(|reach| reach.holds(value)),
+        });
     }
 
     /// Writes the samples to a file, and prints the report.
@@ -88,7 +134,7 @@ impl Report {
         let lines = self.rows.iter().map(|row| {
             let holds = row.holds.map_or("", |holds| if holds { "yes" } else { "no" });
             let reach = row.reach.clone().unwrap_or_default();
-            [row.name.clone(), format!("{:.1}", row.value), row.unit.to_owned(), reach, holds.to_owned()]
+            [row.name.clone(), format!("{:.2}", row.value), row.unit.to_owned(), reach, holds.to_owned()]
         });
         let lines: Vec<_> = std::iter::once(header).chain(lines).collect();
         let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);

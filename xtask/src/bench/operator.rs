@@ -1,0 +1,129 @@
+//! How fast the operator gives addresses on a real API server, beside a loop that only writes.
+//!
+//! The loop runs in the same cluster, with the same client library and as many requests under way, and its writes are
+//! of the size of the operator's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
+use serde::Deserialize;
+
+use super::report::{Bounds, Reach, Report};
+use crate::cargo::{bench_program, release_binaries, workspace};
+use crate::spinner::Spinner;
+
+/// The operator's rate, as a part of the loop's.
+const RATE: Reach = Reach::AtLeast(0.8);
+/// Creations a second, and how many, of the paced part.
+const PACE: u32 = 100;
+const PACED: u32 = 1_000;
+
+const POOL: &str = "
+apiVersion: ferrolb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: bench, namespace: ferrolb-system}
+spec: {addresses: [10.64.0.0/16]}
+---
+apiVersion: ferrolb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: bench, namespace: ferrolb-system}
+spec: {}
+";
+
+/// The program that makes load, in the lab's control plane.
+struct Load<'a> {
+    lab: &'a Lab,
+    program: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    seconds: f64,
+    milliseconds: Vec<f64>,
+}
+
+pub(super) fn run(services: u32) -> Result<Report> {
+    let (binaries, program) = (release_binaries()?, bench_program("cluster")?);
+    let spinner = Arc::new(Spinner::default());
+    let lab = LabBuilder::new().bare_nodes(1).progress(spinner.clone()).start()?;
+    let ferrolb = Ferrolb::new(&lab, binaries);
+    ferrolb.install(&workspace().join("deploy/install.yaml"))?;
+    lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
+    let load = Load { lab: &lab, program };
+    let mut report = Report::new("operator")?;
+    let rate = |count: u32, found: &Found| f64::from(count) / found.seconds;
+
+    spinner.step(&format!("create {services} Services"), || load.run(&["create", "0"], &[services]))?;
+    let bare = spinner.step("write to each in a bare loop", || load.run(&["patch", "0"], &[services]))?;
+    report.figure("bare loop of status patches", rate(services, &bare), "1/s", None);
+
+    let operator = ferrolb.start_operator()?;
+    let cold =
+        spinner.step("start the operator, and await all addresses", || load.run(&["await"], &[services]))?;
+    report.figure("cold: addresses given", rate(services, &cold), "1/s", None);
+    report.figure("cold, to the bare loop", rate(services, &cold) / rate(services, &bare), "x", Some(RATE));
+    report.figure("cold: Services without an address for at most", cold.seconds, "s", None);
+    let written = writes(&ferrolb)?;
+    report.figure("writes for each address", written / f64::from(services), "1", Some(Reach::AtMost(1.0)));
+    let process = Path::new("/proc").join(operator.id().pid().to_string());
+    report.figure("operator's CPU", cpu_seconds(&process)?, "s", None);
+    report.figure("operator's memory", resident(&process)?, "MiB", Some(Reach::AtMost(64.0)));
+
+    let more = services / 2;
+    let bare = spinner
+        .step("create and write in a bare loop", || load.run(&["create-and-patch-others"], &[more]))?;
+    report.figure("bare loop of creations and status patches", rate(more, &bare), "1/s", None);
+    let warm = spinner.step("create at full speed, and await all addresses", || {
+        load.run(&["create-and-await"], &[services, more])
+    })?;
+    report.figure("warm: created and given an address", rate(more, &warm), "1/s", None);
+    report.figure("warm, to the bare loop", rate(more, &warm) / rate(more, &bare), "x", Some(RATE));
+
+    let paced =
+        spinner.step("create at a steady pace", || load.run(&["pace"], &[services + more, PACED, PACE]))?;
+    let bounds = Bounds { p50: None, p99: Some(300.0) };
+    report.distribution("created to address, 100 a second", "ms", paced.milliseconds, bounds);
+    report.figure("operator's memory at the end", resident(&process)?, "MiB", Some(Reach::AtMost(64.0)));
+    Ok(report)
+}
+
+impl Load<'_> {
+    fn run(&self, words: &[&str], numbers: &[u32]) -> Result<Found> {
+        let kubeconfig = format!("KUBECONFIG={}", self.lab.kubeconfig().display());
+        let program = self.program.to_str().context("a path in UTF-8")?;
+        let mut command = vec!["env".to_owned(), kubeconfig, program.to_owned()];
+        command.extend(words.iter().map(|word| (*word).to_owned()));
+        command.extend(numbers.iter().map(ToString::to_string));
+        let output = self.lab.host(CONTROL_PLANE)?.exec_ok(&command)?;
+        serde_json::from_str(&output).with_context(|| format!("what the load program printed: {output}"))
+    }
+}
+
+/// How many writes to Services' status the operator has made.
+fn writes(ferrolb: &Ferrolb<'_>) -> Result<f64> {
+    let metrics = ferrolb.ask_replica(0, "/metrics")?;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("ferrolb_operator_writes_total{result=\"applied\"} "));
+    line.context("the operator counts its writes")?.parse().context("a number")
+}
+
+/// The memory of a process that is resident, in MiB.
+fn resident(process: &Path) -> Result<f64> {
+    let status = fs::read_to_string(process.join("status")).context("read the operator's status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes / 1024.0)
+}
+
+/// The processor time that a process has had, in seconds.
+fn cpu_seconds(process: &Path) -> Result<f64> {
+    let stat = fs::read_to_string(process.join("stat")).context("read the operator's stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    // utime and stime are fields 14 and 15, of which the third is the first here; a tick is 10 ms.
+    let ticks = |index: usize| -> Result<f64> { Ok(fields.get(index).context("a field")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
