@@ -1,0 +1,99 @@
+//! Addresses of others, and others who write to our Services.
+
+use super::stage::Stage;
+use crate::engine::{Engine, Settings};
+
+#[test]
+fn external_ips_of_any_service_are_given_to_nobody() {
+    let mut stage = Stage::new("10.0.0.1-10.0.0.2");
+    let mut plain = stage.made("plain", "");
+    plain.spec.as_mut().unwrap().type_ = Some("ClusterIP".to_owned());
+    plain.spec.as_mut().unwrap().external_ips = Some(vec!["10.0.0.1".to_owned(), "nonsense".to_owned()]);
+    let plain = stage.store(plain);
+    stage.engine.apply_service(&plain, stage.now);
+    stage.service("a", "");
+    stage.service("b", "");
+    stage.settle();
+    assert_eq!(
+        (stage.status("a"), stage.status("b")),
+        ("10.0.0.2 Allocated p".into(), "PoolExhausted".into())
+    );
+    stage.delete("plain");
+    stage.settle();
+    assert_eq!(stage.status("b"), "10.0.0.1 Allocated p");
+}
+
+#[test]
+fn an_address_that_a_service_of_another_class_shows_is_not_given() {
+    let mut stage = Stage::new("10.0.0.1-10.0.0.2");
+    stage.service("theirs", "");
+    stage.settle();
+    let mut theirs = stage.cluster["theirs"].clone();
+    theirs.spec.as_mut().unwrap().load_balancer_class = Some("example.org/lb".to_owned());
+    let theirs = stage.store(theirs);
+    stage.engine = Engine::new(Settings::default(), stage.now);
+    stage.set_pools(&[("p", "10.0.0.1-10.0.0.2")]);
+    stage.engine.apply_service(&theirs, stage.now);
+    stage.engine.start();
+    stage.service("ours", "");
+    stage.settle();
+    assert_eq!(stage.status("ours"), "10.0.0.2 Allocated p");
+}
+
+#[test]
+fn an_address_is_free_only_when_the_service_that_left_shows_it_no_more() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("a", "");
+    stage.settle();
+    let mut left = stage.cluster["a"].clone();
+    left.spec.as_mut().unwrap().type_ = Some("ClusterIP".to_owned());
+    let left = stage.store(left);
+    stage.engine.apply_service(&left, stage.now);
+    let clearing = stage.next().unwrap();
+    stage.service("b", "");
+    stage.settle();
+    assert_eq!(stage.status("b"), "PoolExhausted");
+    stage.write(&clearing);
+    stage.settle();
+    assert_eq!(stage.status("b"), "10.0.0.1 Allocated p");
+}
+
+#[test]
+fn who_keeps_overwriting_the_status_is_named_and_then_left_alone_for_a_while() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("web", "");
+    stage.settle();
+    for _ in 0..2 {
+        stage.overwrite("web", "192.0.2.1");
+        stage.settle();
+        assert_eq!(stage.status("web"), "10.0.0.1 Allocated p");
+    }
+    stage.overwrite("web", "192.0.2.1");
+    stage.settle();
+    assert_eq!(stage.status("web"), "192.0.2.1 ForeignController p");
+    assert!(stage.message("web").starts_with("servicelb keeps overwriting"), "{}", stage.message("web"));
+    stage.service("other", "");
+    stage.overwrite("web", "192.0.2.2");
+    stage.settle();
+    assert_eq!(stage.status("other"), "PoolExhausted", "the address is kept for the Service");
+    assert_eq!(stage.status("web"), "192.0.2.2 ForeignController p");
+
+    stage.now = stage.engine.poll_timeout().unwrap();
+    stage.engine.handle_timeout(stage.now);
+    stage.settle();
+    assert_eq!(stage.status("web"), "10.0.0.1 Allocated p", "it is tried again");
+}
+
+#[test]
+fn a_service_that_leaves_keeps_what_its_next_controller_wrote() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("web", "");
+    stage.settle();
+    let mut theirs = stage.cluster["web"].clone();
+    theirs.spec.as_mut().unwrap().load_balancer_class = Some("example.org/lb".to_owned());
+    theirs.status = serde_saphyr::from_str("{loadBalancer: {ingress: [{ip: 192.0.2.1}]}}").unwrap();
+    let theirs = stage.store(theirs);
+    stage.engine.apply_service(&theirs, stage.now);
+    stage.settle();
+    assert_eq!(stage.status("web"), "192.0.2.1");
+}
