@@ -5,9 +5,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
 use serde::Deserialize;
 
@@ -42,6 +43,7 @@ struct Load<'a> {
 #[derive(Deserialize)]
 struct Found {
     seconds: f64,
+    first: f64,
     milliseconds: Vec<f64>,
 }
 
@@ -65,7 +67,7 @@ pub(super) fn run(services: u32) -> Result<Report> {
         spinner.step("start the operator, and await all addresses", || load.run(&["await"], &[services]))?;
     report.figure("cold: addresses given", rate(services, &cold), "1/s", None);
     report.figure("cold, to the bare loop", rate(services, &cold) / rate(services, &bare), "x", Some(RATE));
-    report.figure("cold: Services without an address for at most", cold.seconds, "s", None);
+    report.figure("cold: operator started to first address", cold.first, "s", None);
     let written = writes(&ferrolb)?;
     report.figure("writes for each address", written / f64::from(services), "1", Some(Reach::AtMost(1.0)));
     let process = Path::new("/proc").join(operator.id().pid().to_string());
@@ -92,12 +94,15 @@ pub(super) fn run(services: u32) -> Result<Report> {
 
 impl Load<'_> {
     fn run(&self, words: &[&str], numbers: &[u32]) -> Result<Found> {
-        let kubeconfig = format!("KUBECONFIG={}", self.lab.kubeconfig().display());
-        let program = self.program.to_str().context("a path in UTF-8")?;
-        let mut command = vec!["env".to_owned(), kubeconfig, program.to_owned()];
-        command.extend(words.iter().map(|word| (*word).to_owned()));
-        command.extend(numbers.iter().map(ToString::to_string));
-        let output = self.lab.host(CONTROL_PLANE)?.exec_ok(&command)?;
+        let mut command = Command::new(&self.program);
+        command
+            .env("KUBECONFIG", self.lab.kubeconfig())
+            .args(words)
+            .args(numbers.iter().map(ToString::to_string));
+        let output = self.lab.host(CONTROL_PLANE)?.run(|| command.output())??;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "the load program, {words:?} {numbers:?}: {complaint}");
+        let output = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str(&output).with_context(|| format!("what the load program printed: {output}"))
     }
 }
