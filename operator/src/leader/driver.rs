@@ -109,11 +109,12 @@ where
             biased;
             () = &mut stop => stopping = true,
             asked = &mut asking => driver.take_in(asked),
+            // Before the controller, which is not to do a step more when it is time to cease.
+            () = timer.unwrap_or_else(|| pending().boxed()) => {}
             ended = &mut controller => {
                 Drained(drained) = ended?;
                 stopping = true;
             }
-            () = timer.unwrap_or_else(|| pending().boxed()) => {}
         }
     }
     if !asking.is_terminated()

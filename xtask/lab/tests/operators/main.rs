@@ -74,6 +74,17 @@ impl Fixture {
         Ok(value.context("there is no such metric")? == "1")
     }
 
+    /// How many writes to Services the API server has refused, as they were for a version that is no more.
+    fn stale_writes(&self) -> Result<u64> {
+        let metrics = self.lab.kubectl(["get", "--raw=/metrics"])?;
+        let of_services = metrics.lines().filter(|line| {
+            let words =
+                ["apiserver_request_total{", "code=\"409\"", "resource=\"services\"", "verb=\"PATCH\""];
+            words.iter().all(|word| line.contains(word))
+        });
+        of_services.map(|line| Ok(line.rsplit(' ').next().context("no value")?.parse::<u64>()?)).sum()
+    }
+
     /// Stops the leader in good order, awaits that the other one leads, and starts a new one in its place.
     fn hand_over(&self) -> Result<()> {
         let leader = self.await_leader(&[0, 1])?;

@@ -18,12 +18,15 @@ pub(crate) fn a_leader_that_is_frozen_changes_nothing_when_it_thaws(fixture: &Fi
 
     let lost = |log: &str| log.matches("leaderLost").count();
     let losses = lost(&process.log()?);
+    let stale = fixture.stale_writes()?;
     process.thaw()?;
     eventually(|| {
         ensure!(lost(&process.log()?) > losses, "it does not notice that it leads no more");
         ensure!(!fixture.says_that_it_leads(leader)?, "it says that it leads");
         Ok(())
     })?;
+    let stale = fixture.stale_writes()? - stale;
+    ensure!(stale == 0, "it sent {stale} writes that it had decided on before");
     fixture.ferrolb().ask_replica(leader, "/readyz")?;
     ensure!(process.is_alive(), "it ended");
     ensure!(fixture.await_leader(&[0, 1])? == other(leader), "it leads again");
