@@ -4,14 +4,11 @@
 //! cluster create FIRST COUNT             creates Services as fast as it can
 //! cluster patch FIRST COUNT              writes to the status of each, as the operator would: the bare loop
 //! cluster create-and-patch-others COUNT  both, of Services that are of another class
-//! cluster create-and-await FIRST COUNT
-//! cluster await COUNT                    waits until so many Services have an address
 //! cluster pace FIRST COUNT PER_SECOND    creates at a rate, and waits for each address
 //! ```
 //!
 //! Each prints a line of JSON: `seconds` from its first request to the last answer, and for `pace` the milliseconds
-//! from each creation to its address. For `await`, `first` is the time to the first address, and `seconds` that from
-//! there to the last. The cluster is that of KUBECONFIG.
+//! from each creation to its address. The cluster is that of KUBECONFIG.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -38,7 +35,7 @@ async fn main() -> Result<()> {
     };
     let services: Api<Service> = Api::namespaced(Client::try_default().await?, "default");
     let start = clock();
-    let (mut milliseconds, mut first) = (Vec::new(), None);
+    let mut milliseconds = Vec::new();
     match words.first().map(String::as_str) {
         Some("create") => {
             each(number(1)?, number(2)?, async |index| create(&services, &name(index), None).await).await?
@@ -53,24 +50,10 @@ async fn main() -> Result<()> {
             };
             each(0, number(1)?, both).await?;
         }
-        Some("create-and-await") => {
-            let (first, count) = (number(1)?, number(2)?);
-            let creating = each(first, count, async |index| create(&services, &name(index), None).await);
-            let watching = addresses(&services, first + count);
-            let both = futures::future::try_join(creating, watching);
-            tokio::time::timeout(PATIENCE, both).await??;
-        }
-        Some("await") => {
-            let seen = tokio::time::timeout(PATIENCE, addresses(&services, number(1)?)).await??;
-            first = seen.values().min().map(|at| at.duration_since(start));
-        }
         Some("pace") => milliseconds = pace(&services, number(1)?, number(2)?, number(3)?).await?,
-        _ => bail!("create, patch, create-and-patch, await or pace"),
+        _ => bail!("create, patch, create-and-patch-others or pace"),
     }
-    let (all, first) = (start.elapsed(), first.unwrap_or_default());
-    print(&json!({
-        "seconds": (all - first).as_secs_f64(), "first": first.as_secs_f64(), "milliseconds": milliseconds,
-    }));
+    print(&json!({ "seconds": start.elapsed().as_secs_f64(), "milliseconds": milliseconds }));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Events on Services: told beside the work, in order, at a bounded rate.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferrolb_crds::names::OPERATOR_MANAGER;
 use ferrolb_runtime::tasks::Shutdown;
@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use super::clock;
 use crate::key::ServiceKey;
 use crate::leader::Tenure;
 use crate::leader::fence::fenced;
@@ -22,8 +23,11 @@ use crate::notice::Notice;
 
 /// Events that may wait; more are dropped and counted.
 const WAITING: usize = 16_384;
+/// Events that are sent at once; from there on one at a time, at a pace: they take from the API server what the
+/// addresses of others need.
+const BURST: u32 = 100;
 /// The time from one Event to the next, when many wait.
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(100);
 /// How long the API server may take for an Event.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest note that the API server takes, in bytes.
@@ -34,6 +38,14 @@ const LONGEST_NOTE: usize = 1024;
 pub(super) struct Events {
     queue: mpsc::Sender<Told>,
     metrics: Metrics,
+}
+
+/// How many Events may be sent now.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    /// Up to when time has been counted.
+    counted: Instant,
 }
 
 /// A notice about a Service.
@@ -49,6 +61,25 @@ pub(super) struct Sender {
     tenure: Tenure,
     queue: mpsc::Receiver<Told>,
     instance: String,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { left: BURST, counted: now }
+    }
+
+    /// Takes one, and returns how long to wait for it.
+    fn take(&mut self, now: Instant) -> Duration {
+        let earned = now.saturating_duration_since(self.counted).as_millis() / PACE.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(BURST);
+        self.counted += PACE.saturating_mul(earned);
+        self.left = self.left.saturating_add(earned).min(BURST);
+        match self.left.checked_sub(1) {
+            Some(rest) => self.left = rest,
+            None => self.counted += PACE,
+        }
+        self.counted.saturating_duration_since(now)
+    }
 }
 
 /// A place to hand notices in, and what sends them.
@@ -73,14 +104,15 @@ impl Sender {
     pub(super) async fn run(mut self, shutdown: Shutdown) {
         let stop = shutdown.requested();
         tokio::pin!(stop);
+        let mut allowance = Allowance::new(clock());
         loop {
             let told = tokio::select! {
                 told = self.queue.recv() => told,
                 () = &mut stop => None,
             };
             let Some(told) = told else { return };
+            tokio::time::sleep(allowance.take(clock())).await;
             self.send(&told).await;
-            tokio::time::sleep(PACE).await;
         }
     }
 
@@ -125,5 +157,23 @@ fn event(told: &Told, instance: &str, now: Timestamp) -> Event {
         reporting_controller: Some(format!("ferrolb.io/{OPERATOR_MANAGER}")),
         reporting_instance: Some(instance.to_owned()),
         ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_events_are_sent_at_once_and_then_ten_a_second() {
+        let start = clock();
+        let mut allowance = Allowance::new(start);
+        assert!((0..BURST).all(|_| allowance.take(start).is_zero()));
+        assert_eq!(allowance.take(start), PACE);
+        assert_eq!(allowance.take(start + PACE), PACE);
+        assert!(allowance.take(start + PACE * 3).is_zero());
+        let later = start + PACE * 10 * BURST;
+        assert!((0..BURST).all(|_| allowance.take(later).is_zero()), "a rest earns no more than a burst");
+        assert_eq!(allowance.take(later), PACE);
     }
 }

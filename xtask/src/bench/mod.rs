@@ -31,7 +31,7 @@ enum Bench {
     Ledger,
     /// How fast the operator gives addresses on a real API server, beside a loop that only writes
     Operator {
-        /// How many Services there are when the operator starts; half as many are created while it runs
+        /// How many Services wait for an address when the operator starts
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=20_000))]
         services: u32,
     },
