@@ -25,9 +25,9 @@ use crate::notice::Notice;
 const WAITING: usize = 16_384;
 /// Events that are sent at once; from there on one at a time, at a pace: they take from the API server what the
 /// addresses of others need.
-const BURST: u32 = 100;
+const BURST: u32 = 50;
 /// The time from one Event to the next, when many wait.
-const PACE: Duration = Duration::from_millis(100);
+const PACE: Duration = Duration::from_millis(200);
 /// How long the API server may take for an Event.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest note that the API server takes, in bytes.
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_events_are_sent_at_once_and_then_ten_a_second() {
+    fn many_events_are_sent_at_once_and_then_five_a_second() {
         let start = clock();
         let mut allowance = Allowance::new(start);
         assert!((0..BURST).all(|_| allowance.take(start).is_zero()));
