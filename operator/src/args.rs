@@ -28,7 +28,12 @@ pub struct Args {
 
     /// Seconds for which the addresses of a deleted Service are kept for one of the same namespace and name; others
     /// get them meanwhile only by asking for them, or when nothing else is left. 0: not at all
-    #[arg(long, env = "FERROLB_HOLD_SECONDS", default_value_t = 300)]
+    #[arg(
+        long,
+        env = "FERROLB_HOLD_SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(..=604_800)
+    )]
     pub hold_seconds: u64,
 
     /// Whether Services of different namespaces may share an address by the annotation ferrolb.io/allow-shared-ip.

@@ -146,6 +146,9 @@ fn selecting<'a>(
     pools: &[PoolFacts],
     advertisements: &'a [L2AdvertisementSpec],
 ) -> Result<Vec<&'a L2AdvertisementSpec>, Unannounced> {
+    if service.addresses.is_empty() {
+        return Err(Unannounced::NoAddress);
+    }
     let homes = service
         .addresses
         .iter()

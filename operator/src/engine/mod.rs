@@ -124,9 +124,10 @@ impl Engine {
             let rank = tracked.rank(&key);
             let patch = match &tracked.stance {
                 Stance::Leaving => {
-                    let ours =
-                        tracked.shown.addresses.iter().all(|address| self.ledger.is_in_a_pool(*address));
-                    verdict::clear(&tracked.shown, ours)
+                    let ours = |address: &IpAddr| {
+                        self.ledger.is_tenant(&key, *address) || self.ledger.is_in_a_pool(*address)
+                    };
+                    verdict::clear(&tracked.shown, tracked.shown.addresses.iter().all(ours))
                 }
                 Stance::Ours(request) => {
                     let mut decision = self.ledger.decide(request);
@@ -146,6 +147,8 @@ impl Engine {
                     let waited_since = tracked.waiting_since.filter(|_| granted);
                     return Some(Update { uid: tracked.uid.clone(), service: key, patch, waited_since });
                 }
+                // While a rival is left alone, the status shows what he wrote.
+                None if tracked.truce.is_some() => {}
                 None => self.ledger.settle(&key),
             }
             self.wake();
@@ -161,7 +164,10 @@ impl Engine {
         if update.waited_since.is_some() {
             tracked.waiting_since = None;
         }
-        self.ledger.settle(&update.service);
+        // While a rival is left alone, the status shows what he wrote.
+        if update.patch.addresses.is_some() || tracked.truce.is_none() {
+            self.ledger.settle(&update.service);
+        }
         self.apply_service(service, now);
         self.enqueue(&update.service);
     }
@@ -175,7 +181,7 @@ impl Engine {
         if let Some(fresh) = fresh {
             self.apply_service(fresh, now);
         }
-        self.queue.hold(&update.service, retry_at);
+        self.hold(&update.service, retry_at);
     }
 
     /// Notes that a write failed, and returns after what time it is tried again.
@@ -183,7 +189,7 @@ impl Engine {
         let Some(tracked) = self.in_flight(update) else { return Duration::ZERO };
         tracked.failures += 1;
         let delay = tracked.delay();
-        self.queue.hold(&update.service, now + delay);
+        self.hold(&update.service, now + delay);
         delay
     }
 
@@ -236,6 +242,14 @@ impl Engine {
         let tracked = self.services.get_mut(&update.service).filter(|tracked| tracked.uid == update.uid)?;
         tracked.busy = false;
         Some(tracked)
+    }
+
+    /// Takes a Service's turn away until a time; if it was its turn to take something, that is the next one's.
+    fn hold(&mut self, key: &ServiceKey, until: Instant) {
+        self.queue.hold(key, until);
+        if let Some(rank) = self.services.get(key).map(|tracked| tracked.rank(key)) {
+            self.pass_turn(&rank);
+        }
     }
 
     fn enqueue(&mut self, key: &ServiceKey) {

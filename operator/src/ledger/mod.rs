@@ -141,8 +141,21 @@ impl Ledger {
     /// has one of them already keeps it, unless an older Service of another class has it too. Returns the Services
     /// that have one of them.
     pub fn set_claims(&mut self, party: &Party, claims: Vec<(IpAddr, Claimant)>) -> Vec<ServiceKey> {
+        let concerned = self.claims.of(party).iter().chain(&claims).map(|(address, _)| *address);
+        let counted: Vec<_> = concerned.map(|address| (address, self.is_counted(address))).collect();
         let changed = self.claims.set(party, claims);
-        changed.iter().for_each(|address| self.mark(*address));
+        for (address, before) in counted {
+            let change = i64::from(self.is_counted(address)) - i64::from(before);
+            if let Some(pool) = self.pools.pool_of_mut(address).filter(|_| change != 0) {
+                pool.count(address, change);
+            }
+        }
+        for address in &changed {
+            self.mark(*address);
+            if self.claims.on(*address).is_none() {
+                self.offer_sharing(*address);
+            }
+        }
         changed.iter().flat_map(|address| self.tenancies.get(address)).flat_map(Tenancy::tenants).collect()
     }
 
@@ -256,6 +269,11 @@ impl Ledger {
     /// What a Service has.
     pub fn assignment(&self, service: &ServiceKey) -> Option<&Assignment> {
         self.holdings.get(service).map(|holding| &holding.assignment)
+    }
+
+    /// Whether a Service has an address, or still shows one that it gave up.
+    pub fn is_tenant(&self, service: &ServiceKey, address: IpAddr) -> bool {
+        self.tenancies.get(&address).is_some_and(|tenancy| tenancy.has(service))
     }
 
     /// Whether an address belongs to any pool.

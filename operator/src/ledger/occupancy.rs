@@ -34,10 +34,11 @@ impl Ledger {
             Some(tenancy) => tenancy.add(service.clone(), request.sharing.clone()),
             None => {
                 let tenancy = Tenancy::new(place.pool.clone(), service.clone(), request.sharing.clone());
-                self.tenancies.insert(address, tenancy);
-                if let Some(pool) = self.pools.home_mut(place) {
+                let news = !self.is_counted(address);
+                if let Some(pool) = self.pools.home_mut(place).filter(|_| news) {
                     pool.count(address, 1);
                 }
+                self.tenancies.insert(address, tenancy);
                 self.reservations.taken(address);
                 self.mark(address);
             }
@@ -59,7 +60,8 @@ impl Ledger {
         }
         let place = Place { address, pool: tenancy.pool.clone() };
         self.tenancies.remove(&address);
-        if let Some(pool) = self.pools.home_mut(&place) {
+        let news = !self.is_counted(address);
+        if let Some(pool) = self.pools.home_mut(&place).filter(|_| news) {
             pool.count(address, -1);
         }
         self.mark(address);
@@ -109,6 +111,20 @@ impl Ledger {
         }
     }
 
+    /// Whether the address counts as assigned: a Service has it, of our class or of another. So two operators that
+    /// look at the same pools count the same.
+    pub(super) fn is_counted(&self, address: IpAddr) -> bool {
+        self.tenancies.contains_key(&address) || self.claims.other_class(address).is_some()
+    }
+
+    /// Wakes those that could share an address with the Services that have it.
+    pub(super) fn offer_sharing(&mut self, address: IpAddr) {
+        let Some(tenancy) = self.tenancies.get(&address) else { return };
+        let key = tenancy.key().cloned();
+        self.freed.insert(Topic::Address(address));
+        self.freed.extend(key.map(Topic::Key));
+    }
+
     /// Tells new pools of everything that is taken.
     pub(super) fn reoccupy(&mut self) {
         for Holding { assignment, leaving } in self.holdings.values() {
@@ -125,6 +141,12 @@ impl Ledger {
             if let Some(pool) = self.pools.home_mut(&Place { address: *address, pool: tenancy.pool.clone() })
             {
                 pool.count(*address, 1);
+            }
+        }
+        for address in self.claims.addresses() {
+            let alone = !self.tenancies.contains_key(&address) && self.claims.other_class(address).is_some();
+            if let Some(pool) = self.pools.pool_of_mut(address).filter(|_| alone) {
+                pool.count(address, 1);
             }
         }
         addresses.into_iter().for_each(|address| self.mark(address));

@@ -81,6 +81,14 @@ impl Tenancy {
         }
     }
 
+    /// The sharing key of the tenants, if they have one.
+    pub(super) fn key(&self) -> Option<&Arc<str>> {
+        match &self.tenants {
+            Tenants::One(_, sharing) => sharing.key.as_ref(),
+            Tenants::Several { sharing, .. } => sharing.values().next()?.key.as_ref(),
+        }
+    }
+
     /// The terms on which a tenant has the address.
     pub(super) fn sharing_of(&self, service: &ServiceKey) -> Option<&Arc<Sharing>> {
         match &self.tenants {

@@ -18,6 +18,7 @@ async fn a_conflict_is_read_again_and_written_for_the_new_version() {
         services: vec![service("web", 5, json!({}))],
         reads: [service("web", 9, asked)].into(),
         answers: [Answer::Refuse(StatusCode::CONFLICT)].into(),
+        ..Script::default()
     });
     assert_eq!(stage.write().await, "5: 10.0.0.1");
     assert_eq!(stage.next(|seen| seen.path.contains("/services/")).await.method, Method::GET);
@@ -58,6 +59,29 @@ async fn an_object_that_cannot_be_decoded_harms_no_other() {
     let services = vec![broken, service("web", 5, json!({}))];
     let mut stage = Stage::start(Script { services, ..Script::default() });
     assert_eq!(stage.write().await, "5: 10.0.0.1");
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_is_taken_up_where_it_ended() {
+    let added = json!({ "type": "ADDED", "object": service("web", 6, json!({})) });
+    let mut stage = Stage::start(Script { watches: [vec![added]].into(), ..Script::default() });
+    assert_eq!(stage.write().await, "6: 10.0.0.1");
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_too_old_is_begun_anew_with_a_list() {
+    let expired = json!({ "type": "ERROR", "object": {
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired", "code": 410,
+        "message": "too old resource version",
+    } });
+    let mut stage = Stage::start(Script {
+        services_later: Some(vec![service("web", 8, json!({}))]),
+        watches: [vec![expired]].into(),
+        ..Script::default()
+    });
+    assert_eq!(stage.write().await, "8: 10.0.0.1", "the second list shows it");
     stage.end().await;
 }
 

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower_test::mock;
 
+const NO_PANIC: &str = "nothing panics while it holds the script";
+
 /// What the server answers to the writes to Services' status, one after the other.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
@@ -34,6 +36,12 @@ pub(super) struct Seen {
 pub(super) struct Script {
     /// The list of Services.
     pub(super) services: Vec<Value>,
+    /// What each watch of Services tells before it ends; later ones are held open.
+    pub(super) watches: VecDeque<Vec<Value>>,
+    /// How many writes were made.
+    pub(super) writes: u64,
+    /// The Services that later lists show, if they differ.
+    pub(super) services_later: Option<Vec<Value>>,
     /// What each later read of a Service shows, in turn.
     pub(super) reads: VecDeque<Value>,
     /// What each write to a Service is answered; [`Answer::Ok`] when they are used up.
@@ -53,11 +61,21 @@ pub(super) fn start(script: Script) -> (Client, mpsc::UnboundedReceiver<Seen>) {
             let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
             let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default());
             if query.contains("watch=true") {
-                unanswered.push(send);
+                let of_services = path.ends_with("/services");
+                let told =
+                    if of_services { script.lock().expect(NO_PANIC).watches.pop_front() } else { None };
+                match told {
+                    Some(events) => {
+                        let lines: Vec<_> = events.iter().map(ToString::to_string).collect();
+                        let body = Body::from((lines.join("\n") + "\n").into_bytes());
+                        send.send_response(Response::new(body));
+                    }
+                    None => unanswered.push(send),
+                }
                 continue;
             }
             let seen = Seen { method: parts.method, path, body };
-            let answer = script.lock().expect("no test panics within").answer(&seen);
+            let answer = script.lock().expect(NO_PANIC).answer(&seen);
             if seen.method != Method::GET || seen.path.ends_with("/web") {
                 _ = sender.send(seen);
             }
@@ -78,20 +96,53 @@ impl Script {
         let ok = |body| Some((StatusCode::OK, body));
         match (&seen.method, seen.path.rsplit('/').next().unwrap_or_default()) {
             (&Method::GET, "web") => ok(self.reads.pop_front().expect("a read that the script has")),
-            (&Method::GET, "services") => ok(list("v1", "ServiceList", &self.services)),
+            (&Method::GET, "services") => {
+                let shown = list("v1", "ServiceList", &self.services);
+                if let Some(later) = self.services_later.take() {
+                    self.services = later;
+                }
+                ok(shown)
+            }
             (&Method::GET, "ipaddresspools") => {
                 ok(list("ferrolb.io/v1beta1", "IPAddressPoolList", &[pool()]))
             }
             (&Method::GET, _) => ok(list("v1", "List", &[])),
             (&Method::PATCH, "status") if seen.path.contains("/services/") => {
                 match self.answers.pop_front().unwrap_or(Answer::Ok) {
-                    Answer::Ok => ok(written(&seen.body)),
+                    Answer::Ok => ok(self.written(&seen.path, &seen.body)),
                     Answer::Refuse(code) => Some((code, failure(code))),
                     Answer::Silence => None,
                 }
             }
             _ => ok(seen.body.clone()),
         }
+    }
+}
+
+impl Script {
+    /// What becomes of the Service by a write.
+    fn written(&mut self, path: &str, patch: &Value) -> Value {
+        let name = path.rsplit('/').nth(1).unwrap_or_default();
+        let at = self.services.iter().position(|service| service["metadata"]["name"] == name);
+        let at = at.unwrap_or_else(|| {
+            self.services.push(service(name, 0, json!({})));
+            self.services.len() - 1
+        });
+        self.writes += 1;
+        let web = &mut self.services[at];
+        web["metadata"]["resourceVersion"] = json!((100 + self.writes).to_string());
+        for (part, fields) in
+            [("/metadata/annotations", &patch["metadata"]["annotations"]), ("/status", &patch["status"])]
+        {
+            if part == "/status" && web["status"].is_null() {
+                web["status"] = json!({});
+            }
+            let Some(known) = web.pointer_mut(part) else { continue };
+            for (name, value) in fields.as_object().into_iter().flatten() {
+                known[name] = value.clone();
+            }
+        }
+        web.clone()
     }
 }
 
@@ -105,13 +156,6 @@ pub(super) fn service(name: &str, version: u64, annotations: Value) -> Value {
         },
         "spec": { "type": "LoadBalancer", "clusterIPs": ["10.96.0.1"] },
     })
-}
-
-fn written(patch: &Value) -> Value {
-    let mut service = service("web", 100, json!({}));
-    service["status"] = patch["status"].clone();
-    service["metadata"]["annotations"] = patch["metadata"]["annotations"].clone();
-    service
 }
 
 fn pool() -> Value {

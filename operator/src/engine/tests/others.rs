@@ -73,6 +73,7 @@ fn who_keeps_overwriting_the_status_is_named_and_then_left_alone_for_a_while() {
     assert_eq!(stage.status("web"), "192.0.2.1 ForeignController p");
     assert!(stage.message("web").starts_with("servicelb keeps overwriting"), "{}", stage.message("web"));
     stage.service("other", "");
+    stage.settle();
     stage.overwrite("web", "192.0.2.2");
     stage.settle();
     assert_eq!(stage.status("other"), "PoolExhausted", "the address is kept for the Service");
@@ -96,4 +97,40 @@ fn a_service_that_leaves_keeps_what_its_next_controller_wrote() {
     stage.engine.apply_service(&theirs, stage.now);
     stage.settle();
     assert_eq!(stage.status("web"), "192.0.2.1");
+}
+
+#[test]
+fn an_address_that_a_rival_writes_from_our_pool_is_given_to_nobody() {
+    let mut stage = Stage::new("10.0.0.1-10.0.0.3");
+    stage.service("web", "");
+    stage.settle();
+    for _ in 0..3 {
+        stage.overwrite("web", "10.0.0.2");
+        stage.settle();
+    }
+    assert_eq!(stage.status("web"), "10.0.0.2 ForeignController p");
+    stage.service("other", "");
+    stage.settle();
+    assert_eq!(stage.status("other"), "10.0.0.3 Allocated p");
+}
+
+#[test]
+fn a_claim_that_ends_wakes_those_that_could_share_the_address() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("web", "ferrolb.io/allow-shared-ip: k");
+    let mut plain = stage.made("plain", "");
+    plain.spec.as_mut().unwrap().type_ = Some("ClusterIP".to_owned());
+    plain.spec.as_mut().unwrap().external_ips = Some(vec!["10.0.0.1".to_owned()]);
+    stage.settle();
+    let plain = stage.store(plain);
+    stage.engine.apply_service(&plain, stage.now);
+    let mut sharing = stage.made("sharing", "ferrolb.io/allow-shared-ip: k");
+    sharing.spec.as_mut().unwrap().ports.as_mut().unwrap()[0].port = 81;
+    let sharing = stage.store(sharing);
+    stage.engine.apply_service(&sharing, stage.now);
+    stage.settle();
+    assert_eq!(stage.status("sharing"), "PoolExhausted");
+    stage.delete("plain");
+    stage.settle();
+    assert_eq!(stage.status("sharing"), "10.0.0.1 Allocated p");
 }
