@@ -109,11 +109,6 @@ impl Surroundings {
         self.slices.set(key, slice)
     }
 
-    /// All slices that are known, to find those that a list does not name.
-    pub fn slice_keys(&self) -> Vec<ServiceKey> {
-        self.slices.keys()
-    }
-
     /// Takes in a node's report, or that it is gone. Returns whose judgement may differ.
     pub fn set_report(&mut self, name: &str, report: Option<Report>) -> Vec<ServiceKey> {
         self.reports.set(name, report)

@@ -77,11 +77,6 @@ impl Reports {
         affected
     }
 
-    /// The names of all reports.
-    pub fn names(&self) -> Vec<String> {
-        self.by_name.keys().cloned().collect()
-    }
-
     /// What is said of a conflict about a Service's addresses, while nobody owns them.
     pub fn conflict(&self, service: &ServiceKey) -> Option<&str> {
         let mut about = self.about(service);

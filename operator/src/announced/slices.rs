@@ -69,11 +69,6 @@ impl Slices {
         affected
     }
 
-    /// The names of all slices.
-    pub(super) fn keys(&self) -> Vec<ServiceKey> {
-        self.by_name.keys().cloned().collect()
-    }
-
     /// The endpoints of a Service.
     pub(super) fn endpoints(&self, service: &ServiceKey) -> Endpoints {
         let mut endpoints = Endpoints::default();

@@ -54,7 +54,12 @@ impl Reservations {
         let Some((assignment, until)) = self.by_service.remove(service) else { return Vec::new() };
         self.due.remove(&(until, service.clone()));
         let addresses: Vec<_> = assignment.iter().map(|place| place.address).collect();
-        addresses.iter().for_each(|address| drop(self.by_address.remove(address)));
+        // Of an address that was shared, another Service that was deleted later may be the one it is kept for.
+        for address in &addresses {
+            if self.by_address.get(address) == Some(service) {
+                self.by_address.remove(address);
+            }
+        }
         addresses
     }
 

@@ -18,6 +18,7 @@ fn the_addresses_of_a_deleted_service_are_kept_for_its_name() {
         "pool p 10.0.0.0/24; a -> _; delete a; no pool p; pool q 10.0.1.1; a -> 10.0.1.1",
         "pool p 10.0.0.0/24; a -> _; delete a; restart; b -> 10.0.0.0",
         "pool p 10.0.0.0/24; a -> _; delete a; usage p 0 256 0 0",
+        "pool p 10.0.0.0/24; a key=k -> _; b key=k ports=81 -> _; delete a; wait 200; delete b; wait 100; c -> 10.0.0.1; b key=k ports=81 -> 10.0.0.0",
         "policy hold=0; pool p 10.0.0.0/24; a -> _; delete a; b -> 10.0.0.0",
         "policy hold=10; pool p 10.0.0.0/24; a -> _; delete a; b -> 10.0.0.1; wait 10; c -> 10.0.0.0",
         "pool p 10.0.0.0/24; a key=k ips=10.0.0.9 -> _; delete a; b key=k ports=81 -> 10.0.0.0; a key=k -> 10.0.0.9",
