@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use ferrolb_crds::lease::{Observed, PERIODS};
 
+use crate::facts::Speaker;
+
 /// The Leases of all speakers, our own included.
 #[derive(Debug)]
 pub struct Liveness {
@@ -76,25 +78,15 @@ impl Liveness {
         Some(expiries.fold(stops, Instant::min))
     }
 
-    /// The nodes whose Lease is live, with the interfaces that are up there.
-    pub fn live(&self) -> impl Iterator<Item = (&str, &[String])> {
-        let live = self.peers.iter().filter(|(_, peer)| peer.live);
-        live.map(|(node, peer)| (node.as_str(), peer.observed.interfaces.as_slice()))
-    }
-
-    /// How many Leases there are, live or not.
-    pub fn count(&self) -> usize {
-        self.peers.len()
+    /// A node's speaker, as its Lease tells.
+    pub fn speaker(&self, node: &str) -> Speaker {
+        let live = self.peers.get(node).filter(|peer| peer.live);
+        live.map_or(Speaker::Absent, |peer| Speaker::Live { interfaces: peer.observed.interfaces.clone() })
     }
 
     /// The nodes that have a Lease.
     pub fn nodes(&self) -> BTreeSet<String> {
         self.peers.keys().cloned().collect()
-    }
-
-    /// Whether expiry clocks run.
-    pub fn is_running(&self) -> bool {
-        self.running_since.is_some()
     }
 
     /// Our own Lease changes once a period; half a period later than that, something is wrong. A peer's Lease that
@@ -151,7 +143,7 @@ mod tests {
         let mut cluster = Cluster::new();
         cluster.run(60, &["us", "peer", "other"]);
         cluster.run(3600, &[]);
-        assert!(!cluster.liveness.is_running());
+        assert!(cluster.liveness.running_since.is_none());
         assert_eq!(cluster.live(), ["other", "peer", "us"]);
     }
 
@@ -296,7 +288,8 @@ mod tests {
         }
 
         fn live(&self) -> Vec<&str> {
-            self.liveness.live().map(|(node, _)| node).collect()
+            let live = self.liveness.peers.values().filter(|peer| peer.live);
+            live.map(|peer| peer.observed.node.as_str()).collect()
         }
     }
 }

@@ -18,8 +18,7 @@ use ferrolb_crds::names::ANNOUNCED_CONDITION;
 use ferrolb_crds::pool::IPAddressPool;
 use ferrolb_crds::{L2Advertisement, L2AdvertisementSpec};
 use ferrolb_placement::{
-    Endpoints, Exclusion, Hindrance, Liveness, NodeFacts, PoolFacts, ServiceFacts, Speaker, Unannounced,
-    hindrance,
+    Endpoints, Exclusion, Hindrance, Liveness, NodeFacts, PoolFacts, ServiceFacts, Unannounced, hindrance,
 };
 
 pub use self::reports::{Report, Reports};
@@ -62,7 +61,7 @@ impl Surroundings {
     pub fn set_node(&mut self, name: &str, facts: Option<NodeFacts>) -> bool {
         let facts = facts.map(|mut facts| {
             facts.excluded &= !self.ignore_exclude_label;
-            facts.speaker = self.speaker(name);
+            facts.speaker = self.liveness.speaker(name);
             facts
         });
         if self.nodes.get(name) == facts.as_ref() {
@@ -149,28 +148,18 @@ impl Surroundings {
         let endpoints = if local { self.slices.endpoints(&request.service) } else { Endpoints::default() };
         let hindrance =
             hindrance(&service, &endpoints, self.nodes.values(), &self.pools, &self.advertisements);
-        let (reason, message) = match (&hindrance, self.reports.conflict(&request.service)) {
-            (Some(hindrance), _) => explain(hindrance),
-            (None, Some(conflict)) => ("AddressConflict", conflict.to_owned()),
-            (None, None) => ("Announced", "a node announces it".to_owned()),
+        let (status, (reason, message)) = match (&hindrance, self.reports.conflict(&request.service)) {
+            (Some(hindrance), _) => (false, explain(hindrance)),
+            (None, Some(conflict)) => (false, ("AddressConflict", conflict.to_owned())),
+            (None, None) => (true, ("Announced", "a node announces it".to_owned())),
         };
-        let status = reason == "Announced";
         Some(Statement { type_: ANNOUNCED_CONDITION, status, reason, message })
     }
 
-    fn speaker(&self, node: &str) -> Speaker {
-        let mut live = self.liveness.live();
-        live.find(|(name, _)| *name == node)
-            .map_or(Speaker::Absent, |(_, interfaces)| Speaker::Live { interfaces: interfaces.to_vec() })
-    }
-
     fn update_speakers(&mut self) -> bool {
-        let live: BTreeMap<&str, &[String]> = self.liveness.live().collect();
         let mut differs = false;
         for (name, facts) in &mut self.nodes {
-            let speaker = live
-                .get(name.as_str())
-                .map_or(Speaker::Absent, |interfaces| Speaker::Live { interfaces: interfaces.to_vec() });
+            let speaker = self.liveness.speaker(name);
             differs |= facts.speaker != speaker;
             facts.speaker = speaker;
         }

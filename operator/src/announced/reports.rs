@@ -86,8 +86,8 @@ impl Reports {
         about.find_map(|(_, report)| report.conflict.as_deref())
     }
 
-    /// The names and UIDs of the reports that nobody is left to remove: those of nodes and about Services that are gone, and those of
-    /// owners after whom another node has reported that it is one.
+    /// The names and UIDs of the reports that nobody is left to remove: those of nodes and about Services that are
+    /// gone, and those of owners after whom another node has reported that it is one.
     pub fn stale(
         &self,
         node_exists: impl Fn(&str) -> bool,

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ferrolb_crds::range::Family;
+use ferrolb_placement::Speaker;
 use k8s_openapi::api::core::v1::{Node, Service};
 use serde::de::DeserializeOwned;
 
@@ -166,9 +166,7 @@ impl Scene {
 
     fn judge(&self, spec: &str) -> String {
         let address: IpAddr = [10, 0, 0, 1].into();
-        let mut assignment = Assignment::default();
-        assert_eq!(Family::of(address), Family::V4);
-        assignment.v4 = Some(Place { address, pool: "p".into() });
+        let assignment = Assignment { v4: Some(Place { address, pool: "p".into() }), v6: None };
         let Statement { status, reason, message, .. } =
             self.surroundings.judge(&request(spec), &assignment).expect("a statement");
         format!("{} {reason}: {message}", if status { "True" } else { "False" })

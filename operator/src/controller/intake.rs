@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ferrolb_crds::ServiceL2Status;
 use ferrolb_crds::lease;
-use ferrolb_crds::names::{LEASE_PREFIX, OPERATOR_MANAGER};
+use ferrolb_crds::names::LEASE_PREFIX;
 use ferrolb_placement::{NodeFacts, Speaker};
 use ferrolb_runtime::watch::Undecodable;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -139,7 +139,7 @@ impl Controller {
         for (name, object) in told {
             if let Some(node) = name.strip_prefix(LEASE_PREFIX) {
                 self.engine.set_lease(node, object.as_ref().and_then(lease::read), now);
-            } else if let Some(own) = object.filter(|_| name.starts_with(OPERATOR_MANAGER)) {
+            } else if let Some(own) = object.filter(|_| name == self.lease) {
                 self.engine.set_own_lease(lease::observe(&own, &name), now);
             }
         }

@@ -32,6 +32,7 @@ use self::watches::{Change, Stores};
 use self::write::{Outcome, Tried, Writer};
 use crate::engine::{Engine, Settings};
 use crate::leader::Tenure;
+use crate::leader::record::lease_name;
 use crate::metrics::Metrics;
 
 /// Writes to Services that are under way at once.
@@ -74,6 +75,7 @@ pub async fn run(
     let (events, sender) = events::channel(client.clone(), tenure.clone(), metrics.clone());
     let controller = Controller {
         writer: Writer::new(client.clone(), tenure.clone(), scope.settings.class.as_deref()),
+        lease: lease_name(scope.settings.class.as_deref()),
         engine: Engine::new(scope.settings, clock()),
         tenure,
         client,
@@ -98,6 +100,8 @@ struct Controller {
     engine: Engine,
     writer: Writer,
     tenure: Tenure,
+    /// The name of the operator's own Lease.
+    lease: String,
     client: Client,
     namespace: String,
     stores: Stores,

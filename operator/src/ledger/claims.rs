@@ -48,13 +48,13 @@ pub(super) struct Claims {
 
 impl Claims {
     /// Replaces what a party claims, and returns the addresses for which that makes a difference.
-    pub(super) fn set(&mut self, party: &Party, claims: Vec<(IpAddr, Claimant)>) -> Vec<IpAddr> {
+    pub(super) fn set(&mut self, party: &Party, claims: Vec<(IpAddr, Claimant)>) -> BTreeSet<IpAddr> {
         let before = self.by_party.remove(party).unwrap_or_default();
         if before == claims {
             if !claims.is_empty() {
                 self.by_party.insert(party.clone(), claims);
             }
-            return Vec::new();
+            return BTreeSet::new();
         }
         for (address, claimant) in &before {
             if let Some(claimants) = self.by_address.get_mut(address) {

@@ -142,7 +142,7 @@ impl Ledger {
     /// that have one of them.
     pub fn set_claims(&mut self, party: &Party, claims: Vec<(IpAddr, Claimant)>) -> Vec<ServiceKey> {
         let concerned = self.claims.of(party).iter().chain(&claims).map(|(address, _)| *address);
-        let counted: Vec<_> = concerned.map(|address| (address, self.is_counted(address))).collect();
+        let counted: BTreeMap<_, _> = concerned.map(|address| (address, self.is_counted(address))).collect();
         let changed = self.claims.set(party, claims);
         for (address, before) in counted {
             let change = i64::from(self.is_counted(address)) - i64::from(before);

@@ -114,7 +114,8 @@ impl Ledger {
     /// Whether the address counts as assigned: a Service has it, of our class or of another. So two operators that
     /// look at the same pools count the same.
     pub(super) fn is_counted(&self, address: IpAddr) -> bool {
-        self.tenancies.contains_key(&address) || self.claims.other_class(address).is_some()
+        self.tenancies.contains_key(&address)
+            || (self.claims.other_class(address).is_some() && self.pools.pool_of(address).is_some())
     }
 
     /// Wakes those that could share an address with the Services that have it.

@@ -124,19 +124,13 @@ impl Index {
 
     /// What this node is to announce, with its own interfaces as it knows them itself.
     pub fn plan(&self, own: Speaker) -> Desired {
-        let live: BTreeMap<&str, &[String]> = self.liveness.live().collect();
         let nodes: Vec<NodeFacts> = self
             .nodes
             .items()
             .iter()
             .map(|(name, facts)| {
-                let speaker = if *name == self.scope.node {
-                    own.clone()
-                } else {
-                    live.get(name.as_str()).map_or(Speaker::Absent, |interfaces| Speaker::Live {
-                        interfaces: interfaces.to_vec(),
-                    })
-                };
+                let speaker =
+                    if *name == self.scope.node { own.clone() } else { self.liveness.speaker(name) };
                 NodeFacts { speaker, ..facts.clone() }
             })
             .collect();

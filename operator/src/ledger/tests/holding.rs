@@ -52,6 +52,7 @@ fn of_two_services_of_different_classes_the_older_keeps_the_address() {
     for scenario in [
         "class x age=1 10.0.0.0; pool p 10.0.0.0/24; a -> 10.0.0.1",
         "class x age=1 10.0.0.0; pool p 10.0.0.0/24; usage p 1 255 0 0; a -> _; usage p 2 254 0 0; class x age=1; usage p 1 255 0 0",
+        "pool p 10.0.0.0/24; a -> 10.0.0.0; class x age=1 10.0.0.5; claim x 10.0.0.5; usage p 1 254 0 0",
         "pool p 10.0.0.0/24; a age=5 -> 10.0.0.0; class x age=1 10.0.0.0; usage p 1 255 0 0; delete a; usage p 1 255 0 0; class x age=1; usage p 0 256 0 0",
         "pool p 10.0.0.0/24; a age=5 -> 10.0.0.0; class x age=1 10.0.0.0; a -> 10.0.0.0",
         "pool p 10.0.0.0/24; a age=5 -> 10.0.0.0; class x age=9 10.0.0.0; a -> 10.0.0.1 -10.0.0.0",
