@@ -3,6 +3,7 @@
 //! This is placement's answer from the same objects that the speakers see, so that a tenant who can read nothing but
 //! the Service is told. It names no node: that an address moves writes nothing.
 
+mod by_service;
 mod reports;
 mod slices;
 #[cfg(test)]

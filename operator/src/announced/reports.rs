@@ -1,9 +1,11 @@
 //! What nodes report of the addresses of Services: conflicts, and reports that nobody is left to remove.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ferrolb_crds::service_l2_status::{Role, ServiceL2Status};
 
+use super::by_service::{About, ByService};
 use crate::key::ServiceKey;
 
 /// Condition of a report: another host answers for an address.
@@ -17,6 +19,7 @@ pub struct Report {
     service: ServiceKey,
     node: String,
     role: Role,
+    ips: BTreeSet<IpAddr>,
     /// When it was written, by the API server's count.
     version: u64,
     /// What is said of a conflict, if there is one.
@@ -25,10 +28,7 @@ pub struct Report {
 
 /// All reports.
 #[derive(Debug, Default)]
-pub struct Reports {
-    by_name: HashMap<String, Report>,
-    by_service: BTreeMap<ServiceKey, BTreeSet<String>>,
-}
+pub struct Reports(ByService<String, Report>);
 
 impl Report {
     /// Reads a report; `None` if it says nothing.
@@ -41,6 +41,7 @@ impl Report {
             service: ServiceKey::new(&status.service_namespace, &status.service_name),
             node: status.node.clone(),
             role: status.role,
+            ips: status.ips.iter().filter_map(|ip| ip.parse().ok()).collect(),
             version: object
                 .metadata
                 .resource_version
@@ -55,48 +56,38 @@ impl Report {
 impl Reports {
     /// Takes in a report, or that it is gone. Returns the Services whose condition may differ.
     pub(super) fn set(&mut self, name: &str, report: Option<Report>) -> Vec<ServiceKey> {
-        let before = self.by_name.remove(name);
+        let after = report.clone();
+        let before = self.0.set(name.to_owned(), report);
         let told = |report: &Option<Report>| {
             report.as_ref().map(|it| (it.service.clone(), it.role, it.conflict.clone()))
         };
-        let differs = told(&before) != told(&report);
-        let affected =
-            before.iter().chain(&report).map(|it| it.service.clone()).filter(|_| differs).collect();
-        if let Some(before) = &before
-            && let Some(names) = self.by_service.get_mut(&before.service)
-        {
-            names.remove(name);
-            if names.is_empty() {
-                self.by_service.remove(&before.service);
-            }
-        }
-        if let Some(report) = report {
-            self.by_service.entry(report.service.clone()).or_default().insert(name.to_owned());
-            self.by_name.insert(name.to_owned(), report);
-        }
-        affected
+        let differs = told(&before) != told(&after);
+        before.into_iter().chain(after).map(|it| it.service).filter(|_| differs).collect()
     }
 
     /// What is said of a conflict about a Service's addresses, while nobody owns them.
     pub fn conflict(&self, service: &ServiceKey) -> Option<&str> {
-        let mut about = self.about(service);
-        if about.clone().any(|(_, report)| report.role == Role::Owner) {
+        let mut about = self.0.about(service);
+        if about.clone().any(|report| report.role == Role::Owner) {
             return None;
         }
-        about.find_map(|(_, report)| report.conflict.as_deref())
+        about.find_map(|report| report.conflict.as_deref())
     }
 
     /// The names and UIDs of the reports that nobody is left to remove: those of nodes and about Services that are
-    /// gone, and those of owners after whom another node has reported that it is one.
+    /// gone, and those of owners after whom another node has reported that it owns the same addresses.
     pub fn stale(
         &self,
         node_exists: impl Fn(&str) -> bool,
         service_exists: impl Fn(&ServiceKey) -> bool,
     ) -> Vec<(String, Option<String>)> {
-        let stale = self.by_name.iter().filter(|(_, report)| {
+        let stale = self.0.iter().filter(|(_, report)| {
             let followed = report.role == Role::Owner
-                && self.about(&report.service).any(|(_, other)| {
-                    other.role == Role::Owner && other.node != report.node && other.version > report.version
+                && self.0.about(&report.service).any(|other| {
+                    other.role == Role::Owner
+                        && other.node != report.node
+                        && other.version > report.version
+                        && other.ips.is_superset(&report.ips)
                 });
             followed || !node_exists(&report.node) || !service_exists(&report.service)
         });
@@ -104,9 +95,10 @@ impl Reports {
         names.sort_unstable();
         names
     }
+}
 
-    fn about(&self, service: &ServiceKey) -> impl Iterator<Item = (&String, &Report)> + Clone {
-        let names = self.by_service.get(service).into_iter().flatten();
-        names.filter_map(|name| self.by_name.get_key_value(name))
+impl About for Report {
+    fn service(&self) -> &ServiceKey {
+        &self.service
     }
 }

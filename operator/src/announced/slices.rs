@@ -1,11 +1,12 @@
 //! On which nodes Services' endpoints are: as little of all EndpointSlices as decides.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferrolb_placement::Endpoints;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
+use super::by_service::{About, ByService};
 use crate::key::ServiceKey;
 
 /// Label of a slice: the Service that it belongs to.
@@ -22,8 +23,7 @@ pub struct Slice {
 /// All slices.
 #[derive(Debug, Default)]
 pub(super) struct Slices {
-    by_name: HashMap<ServiceKey, Slice>,
-    by_service: BTreeMap<ServiceKey, BTreeSet<ServiceKey>>,
+    slices: ByService<ServiceKey, Slice>,
     /// Names of nodes, each once in memory.
     nodes: BTreeSet<Arc<str>>,
 }
@@ -39,46 +39,36 @@ pub fn read_slice(slice: &EndpointSlice) -> Option<Slice> {
 
 impl Slices {
     /// Takes in a slice, or that it is gone. Returns the Services for which that makes a difference.
-    pub(super) fn set(&mut self, key: ServiceKey, slice: Option<Slice>) -> Vec<ServiceKey> {
-        let before = self.by_name.remove(&key);
-        if before == slice {
-            if let Some(same) = before {
-                self.by_name.insert(key, same);
-            }
+    pub(super) fn set(&mut self, key: ServiceKey, mut slice: Option<Slice>) -> Vec<ServiceKey> {
+        if self.slices.get(&key) == slice.as_ref() {
             return Vec::new();
         }
-        let affected = before.iter().chain(&slice).map(|slice| slice.service.clone()).collect();
-        if let Some(before) = before
-            && let Some(keys) = self.by_service.get_mut(&before.service)
-        {
-            keys.remove(&key);
-            if keys.is_empty() {
-                self.by_service.remove(&before.service);
+        for (node, _) in slice.iter_mut().flat_map(|slice| &mut slice.nodes) {
+            match self.nodes.get(node) {
+                Some(known) => *node = known.clone(),
+                None => drop(self.nodes.insert(node.clone())),
             }
         }
-        if let Some(mut slice) = slice {
-            for (node, _) in &mut slice.nodes {
-                match self.nodes.get(node) {
-                    Some(known) => *node = known.clone(),
-                    None => drop(self.nodes.insert(node.clone())),
-                }
-            }
-            self.by_service.entry(slice.service.clone()).or_default().insert(key.clone());
-            self.by_name.insert(key, slice);
-        }
-        affected
+        let after = slice.as_ref().map(|slice| slice.service.clone());
+        let before = self.slices.set(key, slice).map(|slice| slice.service);
+        before.into_iter().chain(after).collect()
     }
 
     /// The endpoints of a Service.
     pub(super) fn endpoints(&self, service: &ServiceKey) -> Endpoints {
         let mut endpoints = Endpoints::default();
-        let keys = self.by_service.get(service).into_iter().flatten();
-        for (node, ready) in keys.filter_map(|key| self.by_name.get(key)).flat_map(|slice| &slice.nodes) {
+        for (node, ready) in self.slices.about(service).flat_map(|slice| &slice.nodes) {
             endpoints.serving.insert(node.to_string());
             if *ready {
                 endpoints.ready.insert(node.to_string());
             }
         }
         endpoints
+    }
+}
+
+impl About for Slice {
+    fn service(&self) -> &ServiceKey {
+        &self.service
     }
 }

@@ -102,6 +102,9 @@ fn reports_without_a_node_a_service_or_a_claim_to_own_are_stale() {
     assert_eq!(stale(&scene, &["node-2", "node-3"], false), "gone new-owner old-owner watcher");
     scene.report("old-owner", "node-1", "Owner", 4, "[]");
     assert_eq!(stale(&scene, &["node-1", "node-2", "node-3"], true), "gone new-owner", "it owns it again");
+    scene.report("new-owner", "node-2", "Owner, ips: ['10.0.0.2']", 5, "[]");
+    scene.report("old-owner", "node-1", "Owner, ips: ['10.0.0.1']", 6, "[]");
+    assert_eq!(stale(&scene, &["node-1", "node-2", "node-3"], true), "gone", "each owns another address");
 }
 
 #[test]
@@ -155,10 +158,11 @@ impl Scene {
         version: u64,
         conditions: &str,
     ) -> Vec<ServiceKey> {
+        let role = if role.contains("ips") { role.to_owned() } else { format!("{role}, ips: []") };
         let object = read(&format!(
             "{{apiVersion: ferrolb.io/v1beta1, kind: ServiceL2Status, metadata: {{name: {name}, \
              resourceVersion: '{version}'}}, status: {{node: {node}, serviceName: web, serviceNamespace: default, \
-             role: {role}, ips: [], interfaces: [], reason: R, since: '2026-01-01T00:00:00Z', \
+             role: {role}, interfaces: [], reason: R, since: '2026-01-01T00:00:00Z', \
              conditions: {conditions}}}}}"
         ));
         self.surroundings.set_report(name, Report::of(&object))
