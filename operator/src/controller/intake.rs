@@ -24,7 +24,7 @@ use crate::key::ServiceKey;
 /// What the watches have listed.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
-    services: bool,
+    pub(super) services: Listing<ServiceKey>,
     pools: bool,
     advertisements: bool,
     namespaces: Listing<String>,
@@ -38,7 +38,7 @@ impl Listings {
     /// Whether all kinds were listed to the end.
     pub(super) fn are_complete(&self) -> bool {
         let Self { services, pools, advertisements, namespaces, nodes, slices, leases, reports } = self;
-        *services
+        services.is_complete()
             && *pools
             && *advertisements
             && namespaces.is_complete()
@@ -76,22 +76,16 @@ impl Controller {
 
     fn take_in_service(&mut self, event: Event<Result<Service, Undecodable>>, now: Instant) {
         self.rounds.request(now);
-        match event {
-            Event::Init => self.engine.begin_list(),
-            Event::InitApply(Ok(service)) | Event::Apply(Ok(service)) => {
+        let uid = match &event {
+            Event::Delete(Ok(service)) => service.metadata.uid.clone(),
+            _ => None,
+        };
+        let told = self.listings.services.take_in(event, |it| ServiceKey::of(&it.metadata), key_of);
+        for (key, service) in told {
+            if let Some(service) = service {
                 self.engine.apply_service(&service, now);
-            }
-            Event::InitApply(Err(undecodable)) | Event::Apply(Err(undecodable)) => {
-                self.engine.keep_service(&key_of(&undecodable));
-            }
-            Event::Delete(service) => {
-                let key = service.map_or_else(|service| key_of(&service), |it| ServiceKey::of(&it.metadata));
-                self.engine.delete_service(&key, now);
-                self.sweeps.request(now);
-            }
-            Event::InitDone => {
-                self.engine.end_list(now);
-                self.listings.services = true;
+            } else {
+                self.engine.delete_service(&key, uid.as_deref(), now);
                 self.sweeps.request(now);
             }
         }

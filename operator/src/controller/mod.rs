@@ -172,7 +172,7 @@ impl Controller {
             return;
         }
         if self.sweep.is_terminated() && self.sweeps.begin(now) {
-            let (nodes, services) = (self.listings.nodes.known(), self.engine.services());
+            let (nodes, services) = (self.listings.nodes.known(), self.listings.services.known());
             let reports = self.engine.surroundings().reports();
             let stale = reports.stale(|node| nodes.contains(node), |service| services.contains(service));
             if !stale.is_empty() {

@@ -1,6 +1,6 @@
 //! What the watches tell.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +25,6 @@ impl Engine {
     pub fn apply_service(&mut self, service: &Service, now: Instant) {
         let key = ServiceKey::of(&service.metadata);
         let uid = service.metadata.uid.as_deref().unwrap_or_default();
-        self.keep_service(&key);
         match self.services.get(&key) {
             Some(known) if known.uid != uid => self.end(&key, now),
             Some(known) if known.is_newer_than(service) => return,
@@ -55,33 +54,11 @@ impl Engine {
         self.wake();
     }
 
-    /// Notes that there is such a Service, of which nothing new can be told.
-    pub fn keep_service(&mut self, key: &ServiceKey) {
-        if let Some(listed) = &mut self.listed {
-            listed.insert(key.clone());
-        }
-        if !self.existing.contains(key) {
-            self.existing.insert(key.clone());
-        }
-    }
-
-    /// Forgets a Service that is gone, and frees what it had.
-    pub fn delete_service(&mut self, key: &ServiceKey, now: Instant) {
-        self.existing.remove(key);
-        self.end(key, now);
-    }
-
-    /// Begins a list of all Services: those that it does not name are gone when it ends.
-    pub fn begin_list(&mut self) {
-        self.listed = Some(HashSet::new());
-    }
-
-    /// Ends a list of all Services.
-    pub fn end_list(&mut self, now: Instant) {
-        let Some(listed) = self.listed.take() else { return };
-        let gone: Vec<_> = self.existing.difference(&listed).cloned().collect();
-        for key in gone {
-            self.delete_service(&key, now);
+    /// Forgets a Service that is gone, and frees what it had. With a UID, only the one that has it.
+    pub fn delete_service(&mut self, key: &ServiceKey, uid: Option<&str>, now: Instant) {
+        let another = |uid: &str| self.services.get(key).is_some_and(|known| known.uid != uid);
+        if !uid.is_some_and(another) {
+            self.end(key, now);
         }
     }
 

@@ -13,7 +13,7 @@ mod tracked;
 mod turns;
 mod waiting;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -65,10 +65,6 @@ pub struct Engine {
     queue: Queue,
     /// Services that would take more as soon as there is more.
     waiting: Waiting,
-    /// All Services of the cluster.
-    existing: HashSet<ServiceKey>,
-    /// Those of them that a list has named which is being read.
-    listed: Option<HashSet<ServiceKey>>,
     /// When nothing has been written against a rival for long enough.
     truces: BTreeSet<(Instant, ServiceKey)>,
     incumbents: Incumbents,
@@ -87,8 +83,6 @@ impl Engine {
             services: HashMap::new(),
             queue: Queue::default(),
             waiting: Waiting::default(),
-            existing: HashSet::new(),
-            listed: None,
             truces: BTreeSet::new(),
             incumbents: Incumbents::new(),
             standings: Vec::new(),
@@ -124,10 +118,13 @@ impl Engine {
             let rank = tracked.rank(&key);
             let patch = match &tracked.stance {
                 Stance::Leaving => {
+                    let shown = &tracked.shown;
+                    let given = shown.is_given();
                     let ours = |address: &IpAddr| {
-                        self.ledger.is_tenant(&key, *address) || self.ledger.is_in_a_pool(*address)
+                        self.ledger.is_tenant(&key, *address) || (given && self.ledger.is_in_a_pool(*address))
                     };
-                    verdict::clear(&tracked.shown, tracked.shown.addresses.iter().all(ours))
+                    let any = given || !shown.addresses.is_empty();
+                    verdict::clear(shown, any && shown.addresses.iter().all(ours))
                 }
                 Stance::Ours(request) => {
                     let mut decision = self.ledger.decide(request);
@@ -215,11 +212,6 @@ impl Engine {
             over.iter().for_each(|(_, key)| self.enqueue(key));
         }
         self.wake();
-    }
-
-    /// All Services of the cluster, ours and others.
-    pub fn services(&self) -> &HashSet<ServiceKey> {
-        &self.existing
     }
 
     /// All pools and what is to be said of them.

@@ -84,6 +84,11 @@ impl Shown {
     pub fn is_marked(&self) -> bool {
         self.allocated_from.is_some() || condition::find(&self.conditions, ALLOCATED_CONDITION).is_some()
     }
+
+    /// Whether it says that the operator has given it an address.
+    pub fn is_given(&self) -> bool {
+        self.allocated_from.is_some() || condition::is_true(&self.conditions, ALLOCATED_CONDITION)
+    }
 }
 
 impl Ingress {
@@ -189,12 +194,11 @@ pub fn clear(shown: &Shown, addresses: bool) -> Option<Patch> {
     if !shown.is_marked() {
         return None;
     }
-    let had_address =
-        shown.allocated_from.is_some() || condition::is_true(&shown.conditions, ALLOCATED_CONDITION);
+    let had_address = shown.is_given() || (addresses && shown.ingress != Ingress::Empty);
     if shown.allocated_from.is_some() {
         draft.annotate(None);
     }
-    if had_address && addresses && shown.ingress != Ingress::Empty {
+    if addresses && shown.ingress != Ingress::Empty {
         draft.ingress(&Assignment::default());
     }
     let mut conditions = shown.conditions.clone();

@@ -76,12 +76,18 @@ async fn a_watch_that_is_too_old_is_begun_anew_with_a_list() {
         "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Expired", "code": 410,
         "message": "too old resource version",
     } });
+    let asked = || json!({ "ferrolb.io/loadBalancerIPs": "10.0.0.1" });
     let mut stage = Stage::start(Script {
-        services_later: Some(vec![service("web", 8, json!({}))]),
+        services: vec![service("old", 7, asked())],
+        services_later: Some(vec![service("web", 8, asked())]),
         watches: [vec![expired]].into(),
         ..Script::default()
     });
-    assert_eq!(stage.write().await, "8: 10.0.0.1", "the second list shows it");
+    let given = |seen: &Seen| {
+        let ingress = &seen.body["status"]["loadBalancer"]["ingress"];
+        seen.path.ends_with("/web/status") && ingress[0]["ip"] == "10.0.0.1"
+    };
+    stage.next(given).await;
     stage.end().await;
 }
 

@@ -123,13 +123,10 @@ impl Script {
     /// What becomes of the Service by a write.
     fn written(&mut self, path: &str, patch: &Value) -> Value {
         let name = path.rsplit('/').nth(1).unwrap_or_default();
-        let at = self.services.iter().position(|service| service["metadata"]["name"] == name);
-        let at = at.unwrap_or_else(|| {
-            self.services.push(service(name, 0, json!({})));
-            self.services.len() - 1
-        });
         self.writes += 1;
-        let web = &mut self.services[at];
+        let mut unlisted = service(name, 0, json!({}));
+        let listed = self.services.iter_mut().find(|service| service["metadata"]["name"] == name);
+        let web = listed.unwrap_or(&mut unlisted);
         web["metadata"]["resourceVersion"] = json!((100 + self.writes).to_string());
         for (part, fields) in
             [("/metadata/annotations", &patch["metadata"]["annotations"]), ("/status", &patch["status"])]

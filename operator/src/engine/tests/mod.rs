@@ -141,29 +141,19 @@ fn a_service_deleted_during_its_write_does_not_come_back() {
 }
 
 #[test]
-fn a_service_deleted_while_the_watch_was_down_is_missed_in_the_list() {
+fn an_old_service_that_is_gone_is_not_the_new_one_of_its_name() {
     let mut stage = Stage::new("10.0.0.1");
-    stage.service("a", "");
+    stage.service("web", "");
     stage.settle();
-    stage.engine.begin_list();
-    stage.service("b", "");
-    stage.engine.end_list(stage.now);
+    let web = ServiceKey::new("default", "web");
+    stage.engine.delete_service(&web, Some("another"), stage.now);
+    stage.service("other", "");
     stage.settle();
-    assert_eq!(stage.status("b"), "10.0.0.1 Allocated p");
-}
-
-#[test]
-fn a_service_that_can_no_longer_be_decoded_keeps_its_address() {
-    let mut stage = Stage::new("10.0.0.1");
-    stage.service("a", "");
+    assert_eq!(stage.status("other"), "PoolExhausted");
+    let uid = stage.cluster["web"].metadata.uid.clone();
+    stage.engine.delete_service(&web, uid.as_deref(), stage.now);
     stage.settle();
-    stage.engine.begin_list();
-    stage.engine.keep_service(&ServiceKey::new("default", "a"));
-    stage.service("b", "");
-    stage.engine.end_list(stage.now);
-    stage.settle();
-    assert_eq!(stage.status("b"), "PoolExhausted");
-    assert_eq!(stage.engine.services().len(), 2);
+    assert_eq!(stage.status("other"), "10.0.0.1 Allocated p");
 }
 
 #[test]
@@ -272,4 +262,19 @@ fn a_new_pool_and_a_new_label_of_a_namespace_help_those_who_wait() {
     stage.engine.set_namespace("default", Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])));
     stage.settle();
     assert_eq!(stage.status("web"), "10.0.0.1 Allocated q");
+}
+
+#[test]
+fn an_address_kept_in_spite_of_a_refusal_is_cleared_with_the_last_mark_of_it() {
+    let mut stage = Stage::new("10.0.0.1");
+    stage.service("web", "");
+    stage.settle();
+    stage.service("web", "ferrolb.io/loadBalancerIPs: none");
+    stage.settle();
+    assert_eq!(stage.status("web"), "10.0.0.1 RequestInvalid p");
+    // What is applied over it removes our annotation too.
+    stage.leave_class(stage.made("web", ""));
+    stage.service("other", "");
+    stage.settle();
+    assert_eq!((stage.status("web").as_str(), stage.status("other").as_str()), ("", "10.0.0.1 Allocated p"));
 }

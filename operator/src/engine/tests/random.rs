@@ -7,12 +7,15 @@ use super::stage::Stage;
 use crate::verdict::Shown;
 
 const SERVICES: usize = 7;
+/// Sequences of events. `PROPTEST_CASES` asks for more.
+const SEQUENCES: u32 = 300;
 
 #[derive(Clone, Debug)]
 enum Step {
     Ask(usize, &'static str),
     Delete(usize),
     LeaveType(usize),
+    LeaveClass(usize),
     Pools(&'static [(&'static str, &'static str)]),
     /// The next write is refused by the server.
     Fail,
@@ -27,7 +30,7 @@ enum Step {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn at_rest_a_new_operator_would_write_nothing(steps in prop::collection::vec(step(), 1..60)) {
@@ -54,6 +57,10 @@ proptest! {
     }
 }
 
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(SEQUENCES)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let asks = select(vec![
         "",
@@ -78,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..SERVICES, asks).prop_map(|(service, asks)| Step::Ask(service, asks)),
         4 => (0..SERVICES).prop_map(Step::Delete),
         1 => (0..SERVICES).prop_map(Step::LeaveType),
+        1 => (0..SERVICES).prop_map(Step::LeaveClass),
         1 => pools.prop_map(Step::Pools),
         2 => Just(Step::Fail),
         2 => Just(Step::Conflict),
@@ -96,10 +104,12 @@ impl Step {
                 stage.delete(&name(service))
             }
             Self::LeaveType(service) => {
-                let Some(mut service) = stage.cluster.get(&name(service)).cloned() else { return };
-                service.spec.get_or_insert_default().type_ = Some("ClusterIP".to_owned());
-                let service = stage.store(service);
-                stage.engine.apply_service(&service, stage.now);
+                let Some(service) = stage.cluster.get(&name(service)).cloned() else { return };
+                stage.leave_type(service);
+            }
+            Self::LeaveClass(service) => {
+                let Some(service) = stage.cluster.get(&name(service)).cloned() else { return };
+                stage.leave_class(service);
             }
             Self::Delete(_) => {}
             Self::Pools(pools) => stage.set_pools(pools),

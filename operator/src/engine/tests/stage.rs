@@ -62,6 +62,21 @@ impl Stage {
         service
     }
 
+    /// A Service becomes one that is reached within the cluster only. The API server takes its ingress points away.
+    pub(super) fn leave_type(&mut self, mut service: Service) {
+        service.spec.get_or_insert_default().type_ = Some("ClusterIP".to_owned());
+        service.status.get_or_insert_default().load_balancer = None;
+        let service = self.store(service);
+        self.engine.apply_service(&service, self.now);
+    }
+
+    /// A Service becomes one of another class, and keeps what its status shows.
+    pub(super) fn leave_class(&mut self, mut service: Service) {
+        service.spec.get_or_insert_default().load_balancer_class = Some("example.org/lb".to_owned());
+        let service = self.store(service);
+        self.engine.apply_service(&service, self.now);
+    }
+
     /// Another controller writes an address to a Service's status.
     pub(super) fn overwrite(&mut self, name: &str, address: &str) {
         let mut service = self.cluster[name].clone();
@@ -93,7 +108,7 @@ impl Stage {
 
     pub(super) fn delete(&mut self, name: &str) {
         self.cluster.remove(name);
-        self.engine.delete_service(&ServiceKey::new("default", name), self.now);
+        self.engine.delete_service(&ServiceKey::new("default", name), None, self.now);
     }
 
     pub(super) fn next(&mut self) -> Option<Update> {
