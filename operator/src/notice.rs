@@ -4,7 +4,7 @@ use crate::ledger::GivenUp;
 use crate::refusal::Reason;
 
 /// A transition of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Notice {
     /// What happened.
     pub kind: Kind,
@@ -13,7 +13,7 @@ pub struct Notice {
 }
 
 /// What happened to a Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// It got an address.
     Allocated,

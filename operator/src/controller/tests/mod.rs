@@ -1,4 +1,4 @@
-mod server;
+pub(super) mod server;
 
 use ferrolb_runtime::readiness::Readiness;
 use ferrolb_runtime::tasks::Tasks;

@@ -14,7 +14,7 @@ const NO_PANIC: &str = "nothing panics while it holds the script";
 
 /// What the server answers to the writes to Services' status, one after the other.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
+pub(in crate::controller) enum Answer {
     /// The write is made.
     Ok,
     /// The write is refused with a status code.
@@ -25,31 +25,31 @@ pub(super) enum Answer {
 
 /// A request that the server saw.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) body: Value,
+pub(in crate::controller) struct Seen {
+    pub(in crate::controller) method: Method,
+    pub(in crate::controller) path: String,
+    pub(in crate::controller) body: Value,
 }
 
 /// The objects and the answers of a server.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Script {
+pub(in crate::controller) struct Script {
     /// The list of Services.
-    pub(super) services: Vec<Value>,
+    pub(in crate::controller) services: Vec<Value>,
     /// What each watch of Services tells before it ends; later ones are held open.
-    pub(super) watches: VecDeque<Vec<Value>>,
+    pub(in crate::controller) watches: VecDeque<Vec<Value>>,
     /// How many writes were made.
-    pub(super) writes: u64,
+    pub(in crate::controller) writes: u64,
     /// The Services that later lists show, if they differ.
-    pub(super) services_later: Option<Vec<Value>>,
+    pub(in crate::controller) services_later: Option<Vec<Value>>,
     /// What each later read of a Service shows, in turn.
-    pub(super) reads: VecDeque<Value>,
+    pub(in crate::controller) reads: VecDeque<Value>,
     /// What each write to a Service is answered; [`Answer::Ok`] when they are used up.
-    pub(super) answers: VecDeque<Answer>,
+    pub(in crate::controller) answers: VecDeque<Answer>,
 }
 
 /// Starts a server. Everything that changes something, and every read of one Service, is told on the receiver.
-pub(super) fn start(script: Script) -> (Client, mpsc::UnboundedReceiver<Seen>) {
+pub(in crate::controller) fn start(script: Script) -> (Client, mpsc::UnboundedReceiver<Seen>) {
     let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
     let (sender, seen) = mpsc::unbounded_channel();
     let script = Arc::new(Mutex::new(script));
@@ -144,7 +144,7 @@ impl Script {
 }
 
 /// A Service of type LoadBalancer, in some version.
-pub(super) fn service(name: &str, version: u64, annotations: Value) -> Value {
+pub(in crate::controller) fn service(name: &str, version: u64, annotations: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
