@@ -27,6 +27,8 @@ struct Peer {
     observed: Observed,
     changed: Instant,
     live: bool,
+    /// It was there before we came, and has not changed since: its speaker may be dead.
+    doubtful: bool,
 }
 
 impl Liveness {
@@ -49,7 +51,7 @@ impl Liveness {
         let live = !observed.duration.is_zero();
         let differs =
             known.is_none_or(|peer| (peer.live, &peer.observed.interfaces) != (live, &observed.interfaces));
-        self.peers.insert(observed.node.clone(), Peer { observed, changed: now, live });
+        self.peers.insert(observed.node.clone(), Peer { observed, changed: now, live, doubtful: false });
         expired || differs
     }
 
@@ -84,6 +86,18 @@ impl Liveness {
         live.map_or(Speaker::Absent, |peer| Speaker::Live { interfaces: peer.observed.interfaces.clone() })
     }
 
+    /// Doubts all Leases that are live: they were there before we came. Each is in doubt until it changes or expires.
+    pub fn doubt_all(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.doubtful = peer.live && peer.observed.node != self.own;
+        }
+    }
+
+    /// Whether a Lease is in doubt.
+    pub fn is_in_doubt(&self) -> bool {
+        self.peers.values().any(|peer| peer.doubtful)
+    }
+
     /// The nodes that have a Lease.
     pub fn nodes(&self) -> BTreeSet<String> {
         self.peers.keys().cloned().collect()
@@ -113,7 +127,7 @@ impl Liveness {
             .collect();
         for node in &due {
             if let Some(peer) = self.peers.get_mut(node) {
-                peer.live = false;
+                (peer.live, peer.doubtful) = (false, false);
             }
         }
         !due.is_empty()
@@ -136,6 +150,19 @@ mod tests {
         cluster.run_until_expiry(&["us"]);
         assert!((18..=24).contains(&(cluster.seconds - silent_since)), "{}", cluster.seconds - silent_since);
         assert_eq!(cluster.live(), ["us"]);
+    }
+
+    #[test]
+    fn a_lease_from_before_is_in_doubt_until_it_changes_or_expires() {
+        let mut cluster = Cluster::new();
+        cluster.run(6, &["us", "peer", "dead"]);
+        cluster.liveness.doubt_all();
+        assert!(cluster.liveness.is_in_doubt() && cluster.live().contains(&"dead"));
+        cluster.run(12, &["us", "peer"]);
+        assert!(cluster.liveness.is_in_doubt());
+        cluster.run(12, &["us", "peer"]);
+        assert!(!cluster.liveness.is_in_doubt());
+        assert_eq!(cluster.live(), ["peer", "us"]);
     }
 
     #[test]

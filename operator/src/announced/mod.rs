@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ferrolb_crds::condition::Statement;
+use ferrolb_crds::condition::{self, Statement};
 use ferrolb_crds::lease::Observed;
 use ferrolb_crds::names::ANNOUNCED_CONDITION;
 use ferrolb_crds::pool::IPAddressPool;
@@ -21,6 +21,8 @@ use ferrolb_crds::{L2Advertisement, L2AdvertisementSpec};
 use ferrolb_placement::{
     Endpoints, Exclusion, Hindrance, Liveness, NodeFacts, PoolFacts, ServiceFacts, Unannounced, hindrance,
 };
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::reports::{Report, Reports};
 use self::slices::Slices;
@@ -31,6 +33,9 @@ use crate::request::{Backend, Request};
 
 /// The name under which the operator's own Lease is known to [`Liveness`]; no node has it.
 const OWN: &str = "";
+
+/// Reasons that a silent speaker may lead to.
+const OF_SILENCE: [&str; 2] = ["NoServingEndpoint", "NoEligibleNode"];
 
 /// What decides who may announce an address.
 #[derive(Debug)]
@@ -90,18 +95,24 @@ impl Surroundings {
 
     /// Takes in the Lease of a node's speaker. Returns whether a judgement may differ.
     pub fn set_lease(&mut self, observed: Observed, now: Instant) -> bool {
-        self.liveness.observe(observed, now) && self.update_speakers()
+        self.ask_liveness(|liveness| liveness.observe(observed, now))
     }
 
     /// Takes in that the Lease of a node's speaker is gone. Returns whether a judgement may differ.
     pub fn remove_lease(&mut self, node: &str, now: Instant) -> bool {
-        self.liveness.remove(node, now) && self.update_speakers()
+        self.ask_liveness(|liveness| liveness.remove(node, now))
     }
 
     /// Takes in the operator's own Lease: that its renewals come back through the watch is what makes the silence of
     /// a speaker's Lease mean something.
     pub fn set_own_lease(&mut self, observed: Observed, now: Instant) -> bool {
         self.set_lease(Observed { node: OWN.to_owned(), ..observed }, now)
+    }
+
+    /// Doubts all Leases: nobody knows yet which of them are still renewed. Until that is clear, nothing that a silent
+    /// speaker led to is taken back.
+    pub fn doubt_leases(&mut self) {
+        self.liveness.doubt_all();
     }
 
     /// Takes in a slice of a Service's endpoints, or that it is gone. Returns whose judgement may differ.
@@ -131,11 +142,16 @@ impl Surroundings {
 
     /// Expires Leases. Returns whether a judgement may differ.
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
-        self.liveness.handle_timeout(now) && self.update_speakers()
+        self.ask_liveness(|liveness| liveness.handle_timeout(now))
     }
 
-    /// What to say on a Service that has these addresses; nothing if it has none.
-    pub fn judge(&self, request: &Request, assignment: &Assignment) -> Option<Statement> {
+    /// What to say on a Service that has these addresses and shows these conditions; nothing if it has no address.
+    pub fn judge(
+        &self,
+        request: &Request,
+        assignment: &Assignment,
+        shown: &[Condition],
+    ) -> Option<Statement> {
         if assignment.is_empty() {
             return None;
         }
@@ -154,7 +170,21 @@ impl Surroundings {
             (None, Some(conflict)) => (false, ("AddressConflict", conflict.to_owned())),
             (None, None) => (true, ("Announced", "a node announces it".to_owned())),
         };
+        let before = condition::find(shown, ANNOUNCED_CONDITION)
+            .filter(|before| status && before.status == "False" && self.liveness.is_in_doubt());
+        let kept = before.and_then(|before| {
+            let reason = OF_SILENCE.into_iter().find(|reason| *reason == before.reason)?;
+            Some((false, reason, before.message.clone()))
+        });
+        let (status, reason, message) = kept.unwrap_or((status, reason, message));
         Some(Statement { type_: ANNOUNCED_CONDITION, status, reason, message })
+    }
+
+    /// Tells the record of Leases something. Returns whether a judgement may differ.
+    fn ask_liveness(&mut self, tell: impl FnOnce(&mut Liveness) -> bool) -> bool {
+        let in_doubt = self.liveness.is_in_doubt();
+        let differs = tell(&mut self.liveness) && self.update_speakers();
+        differs || in_doubt != self.liveness.is_in_doubt()
     }
 
     fn update_speakers(&mut self) -> bool {

@@ -19,7 +19,7 @@ fn an_address_is_announced_where_a_node_may() {
 #[test]
 fn nothing_is_said_of_a_service_without_an_address() {
     let scene = Scene::new();
-    assert!(scene.surroundings.judge(&request("{}"), &Assignment::default()).is_none());
+    assert!(scene.surroundings.judge(&request("{}"), &Assignment::default(), &[]).is_none());
 }
 
 #[test]
@@ -123,6 +123,27 @@ fn a_speaker_is_missed_when_its_lease_runs_out_while_our_own_is_renewed() {
     assert!(scene.judge("{}").starts_with("True"), "we are cut off, and know nothing of the speaker");
 }
 
+#[test]
+fn a_new_leader_takes_nothing_back_before_it_knows_which_leases_are_renewed() {
+    let mut scene = Scene::new();
+    scene.surroundings.doubt_leases();
+    let said = |reason: &str, status: &str| -> Vec<Condition> {
+        vec![read(&format!(
+            "{{type: ferrolb.io/Announced, status: '{status}', reason: {reason}, message: m, \
+             lastTransitionTime: '2026-01-01T00:00:00Z'}}"
+        ))]
+    };
+    let silent = said("NoEligibleNode", "False");
+    assert_eq!(scene.judge_again("{}", &silent), "False NoEligibleNode: m");
+    assert!(scene.judge_again("{}", &said("NoAdvertisement", "False")).starts_with("True"));
+    assert!(scene.judge_again("{}", &[]).starts_with("True"));
+    scene.set_advertisement("{ipAddressPools: [other]}");
+    assert!(scene.judge_again("{}", &silent).starts_with("False NoAdvertisement"));
+    scene.set_advertisement("{}");
+    assert!(scene.surroundings.set_lease(lease("node-1", 1, 18), scene.now), "it is renewed");
+    assert!(scene.judge_again("{}", &silent).starts_with("True"));
+}
+
 /// A node with a live speaker, a pool and an advertisement.
 struct Scene {
     surroundings: Surroundings,
@@ -169,10 +190,14 @@ impl Scene {
     }
 
     fn judge(&self, spec: &str) -> String {
+        self.judge_again(spec, &[])
+    }
+
+    fn judge_again(&self, spec: &str, shown: &[Condition]) -> String {
         let address: IpAddr = [10, 0, 0, 1].into();
         let assignment = Assignment { v4: Some(Place { address, pool: "p".into() }), v6: None };
         let Statement { status, reason, message, .. } =
-            self.surroundings.judge(&request(spec), &assignment).expect("a statement");
+            self.surroundings.judge(&request(spec), &assignment, shown).expect("a statement");
         format!("{} {reason}: {message}", if status { "True" } else { "False" })
     }
 }

@@ -94,6 +94,7 @@ impl Engine {
     /// oldest Service's first.
     pub fn start(&mut self) {
         self.started = true;
+        self.surroundings.doubt_leases();
         let mut requests: Vec<&Request> = self.services.values().filter_map(Tracked::request).collect();
         requests.sort_by_cached_key(|request| request.rank());
         for request in requests {
@@ -129,7 +130,8 @@ impl Engine {
                 Stance::Ours(request) => {
                     let mut decision = self.ledger.decide(request);
                     self.waiting.set(&rank, std::mem::take(&mut decision.waits_for));
-                    let announced = self.surroundings.judge(request, &decision.assignment);
+                    let shown = &tracked.shown.conditions;
+                    let announced = self.surroundings.judge(request, &decision.assignment, shown);
                     let patch = tracked.state(&decision, announced, now, wall);
                     self.truces.extend(tracked.truce.map(|until| (until, key.clone())));
                     patch

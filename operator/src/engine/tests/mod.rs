@@ -278,3 +278,17 @@ fn an_address_kept_in_spite_of_a_refusal_is_cleared_with_the_last_mark_of_it() {
     stage.settle();
     assert_eq!((stage.status("web").as_str(), stage.status("other").as_str()), ("", "10.0.0.1 Allocated p"));
 }
+
+#[test]
+fn a_start_with_ten_thousand_addresses_given_writes_nothing() {
+    let mut stage = Stage::new("10.0.0.0/16");
+    for number in 0..10_000 {
+        stage.service(&format!("s{number}"), "");
+    }
+    stage.settle();
+    assert_eq!(stage.duplicates(), Vec::<String>::new());
+    stage.restart();
+    assert!(stage.next().is_none());
+    stage.rest();
+    assert_eq!(stage.engine.usage("p").assigned_v4, 10_000);
+}
