@@ -2,19 +2,22 @@
 //!
 //! ```text
 //! cluster create FIRST COUNT             creates Services as fast as it can
-//! cluster patch FIRST COUNT              writes to the status of each, as the operator would: the bare loop
-//! cluster create-and-patch-others COUNT  both, of Services that are of another class
+//! cluster create-others FIRST COUNT      the same, of Services that are of another class
+//! cluster patch-others FIRST COUNT       writes to the status of each, as the operator would: the bare loop
+//! cluster both-others FIRST COUNT        creates and writes
 //! cluster pace FIRST COUNT PER_SECOND    creates at a rate, and waits for each address
+//! cluster pace-others FIRST COUNT PER_SECOND  creates at a rate, and waits until a watch shows each
 //! ```
 //!
-//! Each prints a line of JSON: `seconds` from its first request to the last answer, and for `pace` the milliseconds
-//! from each creation to its address. The cluster is that of KUBECONFIG.
+//! Each prints a line of JSON: `seconds` from its first request to the last answer, and at a pace the milliseconds from
+//! each creation to what was awaited. The cluster is that of KUBECONFIG.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -36,22 +39,27 @@ async fn main() -> Result<()> {
     let services: Api<Service> = Api::namespaced(Client::try_default().await?, "default");
     let start = clock();
     let mut milliseconds = Vec::new();
-    match words.first().map(String::as_str) {
-        Some("create") => {
-            each(number(1)?, number(2)?, async |index| create(&services, &name(index), None).await).await?
+    let (word, first, count) = (words.first().map(String::as_str), number(1)?, number(2)?);
+    match word {
+        Some("create") => each(first, count, async |index| OURS.create(&services, index).await).await?,
+        Some("create-others") => {
+            each(first, count, async |index| OTHERS.create(&services, index).await).await?;
         }
-        Some("patch") => {
-            each(number(1)?, number(2)?, async |index| patch(&services, &name(index)).await).await?
+        Some("patch-others") => {
+            each(first, count, async |index| patch(&services, &OTHERS.name(index)).await).await?;
         }
-        Some("create-and-patch-others") => {
+        Some("both-others") => {
             let both = async |index| {
-                create(&services, &format!("other-{index}"), Some("example.org/lb")).await?;
-                patch(&services, &format!("other-{index}")).await
+                OTHERS.create(&services, index).await?;
+                patch(&services, &OTHERS.name(index)).await
             };
-            each(0, number(1)?, both).await?;
+            each(first, count, both).await?;
         }
-        Some("pace") => milliseconds = pace(&services, number(1)?, number(2)?, number(3)?).await?,
-        _ => bail!("create, patch, create-and-patch-others or pace"),
+        Some("pace") => milliseconds = pace(&services, OURS, first..first + count, number(3)?).await?,
+        Some("pace-others") => {
+            milliseconds = pace(&services, OTHERS, first..first + count, number(3)?).await?;
+        }
+        _ => bail!("what to do? The first lines of this program's text tell."),
     }
     print(&json!({ "seconds": start.elapsed().as_secs_f64(), "milliseconds": milliseconds }));
     Ok(())
@@ -62,16 +70,39 @@ async fn each(first: usize, count: usize, work: impl AsyncFn(usize) -> Result<()
     indexes.try_for_each_concurrent(CONCURRENCY, |index| work(index)).await
 }
 
-async fn create(services: &Api<Service>, name: &str, class: Option<&str>) -> Result<()> {
-    let service = serde_json::from_value(json!({
-        "metadata": { "name": name },
-        "spec": {
-            "type": "LoadBalancer", "ports": [{ "port": 80 }], "allocateLoadBalancerNodePorts": false,
-            "ipFamilyPolicy": "SingleStack", "loadBalancerClass": class,
-        },
-    }))?;
-    services.create(&PostParams::default(), &service).await?;
-    Ok(())
+/// Services whose names begin alike.
+#[derive(Clone, Copy)]
+struct Kind {
+    prefix: &'static str,
+    class: Option<&'static str>,
+}
+
+const OURS: Kind = Kind { prefix: "bench", class: None };
+const OTHERS: Kind = Kind { prefix: "other", class: Some("example.org/lb") };
+
+impl Kind {
+    fn name(self, index: usize) -> String {
+        format!("{}-{index}", self.prefix)
+    }
+
+    async fn create(self, services: &Api<Service>, index: usize) -> Result<()> {
+        let service = serde_json::from_value(json!({
+            "metadata": { "name": self.name(index) },
+            "spec": {
+                "type": "LoadBalancer", "ports": [{ "port": 80 }], "allocateLoadBalancerNodePorts": false,
+                "ipFamilyPolicy": "SingleStack", "loadBalancerClass": self.class,
+            },
+        }))?;
+        services.create(&PostParams::default(), &service).await?;
+        Ok(())
+    }
+
+    /// Whether a Service shows what is awaited: an address if it is ours.
+    fn is_served(self, service: &Service) -> bool {
+        let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+        let points = balancer.and_then(|balancer| balancer.ingress.as_ref());
+        self.class.is_some() || points.is_some_and(|points| !points.is_empty())
+    }
 }
 
 /// A write of the size of the operator's, that gives no address.
@@ -93,31 +124,42 @@ async fn patch(services: &Api<Service>, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// When each Service was first seen with an address, until there are so many.
-async fn addresses(services: &Api<Service>, count: usize) -> Result<HashMap<String, Instant>> {
+/// When each of these Services was first seen to be served, until all were.
+async fn served(
+    services: &Api<Service>,
+    kind: Kind,
+    mut names: HashSet<String>,
+) -> Result<HashMap<String, Instant>> {
     let mut seen = HashMap::new();
     let mut events = pin!(watcher(services.clone(), watcher::Config::default()));
-    while seen.len() < count {
+    while !names.is_empty() {
         let event = events.try_next().await?.context("the watch ended")?;
         let (Event::Apply(service) | Event::InitApply(service)) = event else { continue };
-        let balancer = service.status.and_then(|status| status.load_balancer);
-        if balancer.is_some_and(|balancer| balancer.ingress.is_some_and(|points| !points.is_empty())) {
-            seen.entry(service.metadata.name.unwrap_or_default()).or_insert_with(clock);
+        let name = service.metadata.name.as_deref().unwrap_or_default();
+        if kind.is_served(&service)
+            && let Some(name) = names.take(name)
+        {
+            seen.insert(name, clock());
         }
     }
     Ok(seen)
 }
 
-async fn pace(services: &Api<Service>, first: usize, count: usize, per_second: usize) -> Result<Vec<f64>> {
-    let watching = addresses(services, first + count);
+async fn pace(
+    services: &Api<Service>,
+    kind: Kind,
+    indexes: Range<usize>,
+    per_second: usize,
+) -> Result<Vec<f64>> {
+    let watching = served(services, kind, indexes.clone().map(|index| kind.name(index)).collect());
     let creating = async {
         let mut created = HashMap::new();
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(per_second)?);
         let mut requests = stream::FuturesUnordered::new();
-        for index in first..first + count {
+        for index in indexes {
             ticks.tick().await;
-            created.insert(name(index), clock());
-            requests.push(async move { create(services, &name(index), None).await });
+            created.insert(kind.name(index), clock());
+            requests.push(kind.create(services, index));
             while requests.len() > CONCURRENCY {
                 requests.next().await.transpose()?;
             }
@@ -127,13 +169,8 @@ async fn pace(services: &Api<Service>, first: usize, count: usize, per_second: u
     };
     let both = futures::future::try_join(watching, creating);
     let (seen, created) = tokio::time::timeout(PATIENCE, both).await??;
-    ensure!(created.len() == count, "{} of {count} were created", created.len());
     let waits = created.iter().filter_map(|(name, created)| Some(seen.get(name)?.duration_since(*created)));
     Ok(waits.map(|wait| wait.as_secs_f64() * 1e3).collect())
-}
-
-fn name(index: usize) -> String {
-    format!("bench-{index}")
 }
 
 #[expect(clippy::print_stdout, reason = "what the program was run for")]

@@ -76,10 +76,7 @@ impl Controller {
 
     fn take_in_service(&mut self, event: Event<Result<Service, Undecodable>>, now: Instant) {
         self.rounds.request(now);
-        let uid = match &event {
-            Event::Delete(Ok(service)) => service.metadata.uid.clone(),
-            _ => None,
-        };
+        let uid = if let Event::Delete(Ok(service)) = &event { service.metadata.uid.clone() } else { None };
         let told = self.listings.services.take_in(event, |it| ServiceKey::of(&it.metadata), key_of);
         for (key, service) in told {
             if let Some(service) = service {

@@ -47,8 +47,18 @@ impl<'a> Ferrolb<'a> {
 
     /// Starts one of several operators, from 0 on; the first is [`Self::start_operator`]'s.
     pub fn start_replica(&self, number: u16) -> Result<Process> {
+        self.spawn_replica(number, &[])
+    }
+
+    /// Starts an operator of a class of load balancers; its number is one that no other has.
+    pub fn start_operator_of(&self, class: &str, number: u16) -> Result<Process> {
+        self.spawn_replica(number, &[&format!("--lb-class={class}")])
+    }
+
+    fn spawn_replica(&self, number: u16, arguments: &[&str]) -> Result<Process> {
         let endpoints = format!("--metrics-bind-address=[::]:{}", replica_port(number));
-        self.lab.start_operator(&replica_name(number), &self.binaries.join(OPERATOR), &[LOGS, &endpoints])
+        let arguments: Vec<&str> = [LOGS, &endpoints].iter().chain(arguments).copied().collect();
+        self.lab.start_operator(&replica_name(number), &self.binaries.join(OPERATOR), &arguments)
     }
 
     /// Starts the speaker of a node.

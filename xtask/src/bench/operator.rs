@@ -26,8 +26,12 @@ const PACE: u32 = 100;
 /// Services of the parts in which they are created while the operator runs. The API server takes ever longer for a
 /// creation the more Services there are.
 const FEW: u32 = 1_000;
+/// The most Services that the bare loop of writes writes to.
+const SAMPLE: u32 = 2_000;
 /// Where the operator serves its metrics.
 const OPERATOR_PORT: u16 = 7472;
+const WRITES: &str = "ferrolb_operator_writes_total";
+const ASSIGNED: &str = "ferrolb_pool_addresses_assigned";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -64,33 +68,47 @@ pub(super) fn run(services: u32) -> Result<Report> {
     lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
     let load = Load { lab: &lab, program };
     let mut report = Report::new("operator")?;
-    let paced = {
+    let watched = spinner.step("create at a steady pace, without an operator", || {
+        load.run(&["pace-others"], &[0, FEW, PACE])
+    })?;
+    let none = Bounds { p50: None, p99: None };
+    report.distribution("created to seen, 100 a second, no operator", "ms", watched.milliseconds, none);
+    {
         let operator = ferrolb.start_operator()?;
         let paced = spinner.step("create at a steady pace", || load.run(&["pace"], &[0, FEW, PACE]))?;
-        let alone = spinner
-            .step("create and write in a bare loop", || load.run(&["create-and-patch-others"], &[FEW]))?;
+        let bounds = Bounds { p50: None, p99: Some(300.0) };
+        report.distribution("created to address, 100 a second", "ms", paced.milliseconds, bounds);
+        // Half of the loop comes before, and half after: the API server is ever slower.
+        let half = FEW / 2;
+        let bare = |first| {
+            spinner.step("create and write in a bare loop", || load.run(&["both-others"], &[first, half]))
+        };
+        let before = bare(FEW)?.seconds;
         let warm = spinner.step("create at full speed, and await all addresses", || {
             let start = clock();
             load.run(&["create"], &[FEW, FEW])?;
             await_allocations(&lab, 2 * FEW)?;
             Ok(start.elapsed().as_secs_f64())
         })?;
-        report.figure("bare loop of creations and status patches", rate(FEW, alone.seconds), "1/s", None);
+        let alone = before + bare(FEW + half)?.seconds;
+        report.figure("bare loop of creations and status patches", rate(FEW, alone), "1/s", None);
         report.figure("warm: created and given an address", rate(FEW, warm), "1/s", None);
-        report.figure("warm, to the bare loop", alone.seconds / warm, "x", Some(RATE));
+        report.figure("warm, to the bare loop", alone / warm, "x", Some(RATE));
         operator.terminate(PATIENCE)?;
-        paced
-    };
-    let bounds = Bounds { p50: None, p99: Some(300.0) };
-    report.distribution("created to address, 100 a second", "ms", paced.milliseconds, bounds);
+    }
 
-    let first = 2 * FEW;
+    let (first, sample) = (2 * FEW, services.min(SAMPLE));
     // The API server serves an administrator before others: the loop is to have the operator's rank.
     let account = lab.service_account_kubeconfig("ferrolb-system", "ferrolb-operator", None)?;
-    spinner.step(&format!("create {services} Services"), || load.run(&["create"], &[first, services]))?;
-    let alone = spinner
-        .step("write to each in a bare loop", || load.run_as(&account, &["patch"], &[first, services]))?;
-    report.figure("bare loop of status patches", rate(services, alone.seconds), "1/s", None);
+    spinner.step(&format!("create {services} Services, and {sample} others"), || {
+        load.run(&["create"], &[first, services])?;
+        load.run(&["create-others"], &[first, sample])
+    })?;
+    let alone = spinner.step("write to the others in a bare loop", || {
+        load.run_as(&account, &["patch-others"], &[first, sample])
+    })?;
+    let alone = rate(sample, alone.seconds);
+    report.figure("bare loop of status patches", alone, "1/s", None);
     let started = clock();
     let operator = ferrolb.start_operator()?;
     let (begun, cold) = spinner.step("start the operator, and await all addresses", || {
@@ -101,12 +119,22 @@ pub(super) fn run(services: u32) -> Result<Report> {
     })?;
     report.figure("cold: operator started to first address", begun, "s", None);
     report.figure("cold: addresses given", rate(services, cold), "1/s", None);
-    report.figure("cold, to the bare loop", alone.seconds / cold, "x", Some(RATE));
-    let writes = metric(&lab, "ferrolb_operator_writes_total{result=\"applied\"}")?;
+    report.figure("cold, to the bare loop", rate(services, cold) / alone, "x", Some(RATE));
+    let writes = sum(&lab, WRITES)?;
     report.figure("writes for each address", writes / f64::from(services), "1", Some(Reach::AtMost(1.0)));
     let process = Path::new("/proc").join(operator.id().pid().to_string());
     report.figure("operator's CPU for them", cpu_seconds(&process)?, "s", None);
-    report.figure("operator's memory", resident(&process)?, "MiB", Some(Reach::AtMost(64.0)));
+    report.figure("operator's memory, at most", peak_memory(&process)?, "MiB", Some(Reach::AtMost(64.0)));
+    operator.terminate(PATIENCE)?;
+    let operator = ferrolb.start_operator()?;
+    let (again, given) = (clock(), f64::from(first + services));
+    spinner.step("start it once more", || {
+        await_that(|| sum(&lab, ASSIGNED).is_ok_and(|assigned| assigned >= given))
+    })?;
+    report.figure("started again: all addresses known", again.elapsed().as_secs_f64(), "s", None);
+    let writes = sum(&lab, WRITES)?;
+    report.figure("started again: writes", writes, "1", Some(Reach::AtMost(0.0)));
+    operator.terminate(PATIENCE)?;
     Ok(report)
 }
 
@@ -117,20 +145,24 @@ fn rate(count: u32, seconds: f64) -> f64 {
 /// Waits until the operator has given so many Services an address. Asking it, and not the API server, costs the one
 /// that is measured nothing.
 fn await_allocations(lab: &Lab, count: u32) -> Result<()> {
+    // Before it leads, it tells of none.
+    let given = || sum(lab, "ferrolb_operator_allocations_total").unwrap_or_default();
+    await_that(|| given() >= f64::from(count))
+}
+
+fn await_that(condition: impl Fn() -> bool) -> Result<()> {
     let start = clock();
     while start.elapsed() < PATIENCE {
-        // Before it leads, it tells of none.
-        let given = metric(lab, "ferrolb_operator_allocations_total").unwrap_or_default();
-        if given >= f64::from(count) {
+        if condition() {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("the operator did not give {count} addresses within {PATIENCE:?}")
+    bail!("it did not come within {PATIENCE:?}")
 }
 
-/// A figure that the operator tells.
-fn metric(lab: &Lab, name: &str) -> Result<f64> {
+/// The sum of a metric that the operator tells, over all its labels.
+fn sum(lab: &Lab, name: &str) -> Result<f64> {
     let ask = || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, OPERATOR_PORT))?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n")?;
@@ -139,8 +171,12 @@ fn metric(lab: &Lab, name: &str) -> Result<f64> {
         std::io::Result::Ok(text)
     };
     let metrics = lab.host(CONTROL_PLANE)?.run(ask)??;
-    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.with_context(|| format!("{name} is not told"))?.parse().context("a number")
+    ensure!(metrics.contains("# EOF"), "the metrics end early");
+    let values = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
+        rest.rsplit(' ').next()?.parse::<f64>().ok()
+    });
+    Ok(values.fold(0.0, |sum, value| sum + value))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -164,10 +200,10 @@ impl Load<'_> {
     }
 }
 
-/// The memory of a process that is resident, in MiB.
-fn resident(process: &Path) -> Result<f64> {
+/// The most memory of a process that was resident at a time, in MiB.
+fn peak_memory(process: &Path) -> Result<f64> {
     let status = fs::read_to_string(process.join("status")).context("read the operator's status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kibibytes / 1024.0)
 }

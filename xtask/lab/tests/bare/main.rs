@@ -3,6 +3,7 @@
 mod addresses;
 mod announcing;
 mod api;
+mod classes;
 mod frames;
 mod manifests;
 mod outage;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             reasons::a_controller_that_keeps_overwriting_a_status_is_named,
             reasons::addresses_that_metallb_gave_are_kept,
             reasons::services_of_another_class_are_left_alone_and_their_addresses_not_given,
+            classes::two_operators_give_no_address_twice_and_undo_nothing_of_each_other,
             announcing::an_address_is_answered_with_its_owners_mac_in_both_families,
             announcing::a_cut_link_moves_the_address_to_the_other_node,
             announcing::a_speaker_that_is_killed_and_started_announces_again,
