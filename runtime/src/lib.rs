@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod guard;
 pub mod logs;
 pub mod readiness;
 pub mod tasks;

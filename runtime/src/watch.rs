@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use kube::Api;
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef, Store, store};
 use kube::runtime::utils::Backoff;
@@ -13,6 +12,8 @@ use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::warn;
+
+use crate::guard::Guarded;
 
 /// Objects a page of the initial list: small pages bound the memory that decoding takes.
 const PAGE_SIZE: u32 = 200;
@@ -43,7 +44,7 @@ pub struct Undecodable {
 ///
 /// As [`events`], but an object that can't be decoded is left out, or stays as it was.
 pub fn reflect<K>(
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Guarded<K>>,
     config: watcher::Config,
     strip: fn(&mut K),
 ) -> (Store<K>, impl Stream<Item = watcher::Result<Event<K>>> + Send)
@@ -63,7 +64,7 @@ where
 /// never ends the watch. An error in the stream means that the watch is down; it is taken up again with a growing
 /// delay, and the next event means that it is up: also that a list begins is told only once the list is answered.
 pub fn events<K>(
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Guarded<K>>,
     config: watcher::Config,
     strip: fn(&mut K),
 ) -> impl Stream<Item = watcher::Result<Event<Result<K, Undecodable>>>> + Send
@@ -90,11 +91,11 @@ fn once_answered<K: Send>(
     answered.flatten()
 }
 
-fn decode<K>(event: Event<DeserializeGuard<K>>, strip: fn(&mut K)) -> Event<Result<K, Undecodable>>
+fn decode<K>(event: Event<Guarded<K>>, strip: fn(&mut K)) -> Event<Result<K, Undecodable>>
 where
     K: Resource<DynamicType = ()>,
 {
-    let read = |guard: DeserializeGuard<K>| match guard.0 {
+    let read = |guard: Guarded<K>| match guard.0 {
         Ok(mut object) => {
             strip(&mut object);
             Ok(object)
@@ -280,7 +281,7 @@ mod tests {
         Instant::now()
     }
 
-    fn guarded(object: Value) -> DeserializeGuard<Service> {
+    fn guarded(object: Value) -> Guarded<Service> {
         serde_json::from_value(object).unwrap()
     }
 

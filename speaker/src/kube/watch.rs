@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use ferrolb_crds::names;
 use ferrolb_crds::{IPAddressPool, L2Advertisement};
+use ferrolb_runtime::guard::Guarded;
 use ferrolb_runtime::watch::{Undecodable, config, events};
 use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
@@ -11,7 +12,6 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::Api;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -61,7 +61,7 @@ pub fn changes(client: &Client, namespace: &str) -> impl Stream<Item = Box<Chang
 }
 
 fn watch<K>(
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Guarded<K>>,
     config: watcher::Config,
     strip: fn(&mut K),
     change: fn(Shown<K>) -> Change,
