@@ -7,10 +7,12 @@
 //! cluster both-others FIRST COUNT        creates and writes
 //! cluster pace FIRST COUNT PER_SECOND    creates at a rate, and waits for each address
 //! cluster pace-others FIRST COUNT PER_SECOND  creates at a rate, and waits until a watch shows each
+//! cluster obey                           creates or deletes a Service for each line that it is given
 //! ```
 //!
 //! Each prints a line of JSON: `seconds` from its first request to the last answer, and at a pace the milliseconds from
-//! each creation to what was awaited. The cluster is that of KUBECONFIG.
+//! each creation to what was awaited. The cluster is that of KUBECONFIG. With `obey`, lines are `create NAME ADDRESS` or
+//! `delete NAME`, and each is answered by a line when it is done.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use serde_json::json;
@@ -37,6 +39,9 @@ async fn main() -> Result<()> {
         words.get(index).context("too few words")?.parse().context("not a number")
     };
     let services: Api<Service> = Api::namespaced(Client::try_default().await?, "default");
+    if words == ["obey"] {
+        return obey(&services).await;
+    }
     let start = clock();
     let mut milliseconds = Vec::new();
     let (word, first, count) = (words.first().map(String::as_str), number(1)?, number(2)?);
@@ -65,6 +70,25 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// Does what its input says, one line after the other.
+async fn obey(services: &Api<Service>) -> Result<()> {
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["create", name, address] => {
+                let mut service = OURS.service(name)?;
+                let asked = ("ferrolb.io/loadBalancerIPs".to_owned(), address.to_owned());
+                service.metadata.annotations = Some([asked].into());
+                services.create(&PostParams::default(), &service).await.map(drop)?;
+            }
+            ["delete", name] => services.delete(name, &DeleteParams::default()).await.map(drop)?,
+            _ => bail!("{line:?}: create NAME ADDRESS, or delete NAME"),
+        }
+        print(&json!(line));
+    }
+    Ok(())
+}
+
 async fn each(first: usize, count: usize, work: impl AsyncFn(usize) -> Result<()>) -> Result<()> {
     let indexes = stream::iter(first..first + count).map(Ok);
     indexes.try_for_each_concurrent(CONCURRENCY, |index| work(index)).await
@@ -86,15 +110,19 @@ impl Kind {
     }
 
     async fn create(self, services: &Api<Service>, index: usize) -> Result<()> {
-        let service = serde_json::from_value(json!({
-            "metadata": { "name": self.name(index) },
+        let service = self.service(&self.name(index))?;
+        services.create(&PostParams::default(), &service).await?;
+        Ok(())
+    }
+
+    fn service(self, name: &str) -> Result<Service> {
+        Ok(serde_json::from_value(json!({
+            "metadata": { "name": name },
             "spec": {
                 "type": "LoadBalancer", "ports": [{ "port": 80 }], "allocateLoadBalancerNodePorts": false,
                 "ipFamilyPolicy": "SingleStack", "loadBalancerClass": self.class,
             },
-        }))?;
-        services.create(&PostParams::default(), &service).await?;
-        Ok(())
+        }))?)
     }
 
     /// Whether a Service shows what is awaited: an address if it is ours.

@@ -70,9 +70,9 @@ pub(crate) fn release_binaries() -> Result<PathBuf> {
     Ok(target_dir()?.join(TARGET).join("release"))
 }
 
-/// Builds a benchmark's program of the operator, and returns its path.
-pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
-    let mut build = cargo(&["bench", "--locked", "--target", TARGET, "--package", "ferrolb-operator"]);
+/// Builds a benchmark's program of a package, and returns its path.
+pub(crate) fn bench_program(package: &str, name: &str) -> Result<PathBuf> {
+    let mut build = cargo(&["bench", "--locked", "--target", TARGET, "--package", package]);
     build.args(["--bench", name, "--no-run", "--message-format=json-render-diagnostics"]);
     build.env("CARGO_ENCODED_RUSTFLAGS", STATIC).stderr(Stdio::inherit());
     let built = build.output().with_context(|| format!("start {}", words(&build)))?;

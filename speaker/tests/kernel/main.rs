@@ -14,6 +14,7 @@ mod driver;
 mod links;
 mod segment;
 mod sockets;
+mod speaker;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};

@@ -1,5 +1,6 @@
 //! Two hosts on a wire: this namespace, and a peer's.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -44,21 +45,26 @@ impl Segment {
 
     /// The index of `lan0`.
     pub(crate) fn link() -> LinkId {
-        LinkId(run("ip", "-oneline link show dev lan0").split(':').next().unwrap().parse().unwrap())
+        LinkId(ip("-oneline link show dev lan0").split(':').next().unwrap().parse().unwrap())
+    }
+
+    /// A program that will run on the peer.
+    pub(crate) fn peer_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.peer.id())).arg(program);
+        command
     }
 
     /// Runs `ip` on the peer.
     pub(crate) fn peer_ip(&self, arguments: &str) -> String {
-        let net = format!("--net=/proc/{}/ns/net", self.peer.id());
-        run("nsenter", &format!("{net} ip {arguments}"))
+        run(self.peer_command("ip"), arguments)
     }
 
     /// Makes the peer's kernel ask for an address, and gives its entry.
     pub(crate) fn peer_asks_for(&self, address: &str) -> String {
-        let net = format!("--net=/proc/{}/ns/net", self.peer.id());
         let send = format!("echo > /dev/udp/{address}/9");
         // What the datagram comes to does not matter.
-        _ = Command::new("nsenter").args([&net, "bash", "-c", &send]).stderr(Stdio::null()).status().unwrap();
+        _ = self.peer_command("bash").args(["-c", &send]).stderr(Stdio::null()).status().unwrap();
         self.peer_entry(address)
     }
 
@@ -79,7 +85,7 @@ impl Drop for Segment {
 
 /// Runs `ip` here.
 pub(crate) fn ip(arguments: &str) -> String {
-    run("ip", arguments)
+    run(Command::new("ip"), arguments)
 }
 
 /// A runtime as the binary has it.
@@ -87,9 +93,9 @@ pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn run(program: &str, arguments: &str) -> String {
-    let output = Command::new(program).args(arguments.split_whitespace()).output().unwrap();
+fn run(mut program: Command, arguments: &str) -> String {
+    let output = program.args(arguments.split_whitespace()).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments}: {error}");
+    assert!(output.status.success(), "{program:?}: {error}");
     String::from_utf8(output.stdout).unwrap()
 }

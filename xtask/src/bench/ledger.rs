@@ -25,7 +25,9 @@ struct Line {
 }
 
 pub(super) fn run() -> Result<Report> {
-    let found = Command::new(bench_program("ledger")?).output().context("run the ledger's bench")?;
+    let found = Command::new(bench_program("ferrolb-operator", "ledger")?)
+        .output()
+        .context("run the ledger's bench")?;
     ensure!(found.status.success(), "the ledger's bench: {}", found.status);
     let mut report = Report::new("ledger")?;
     let mut medians = BTreeMap::new();

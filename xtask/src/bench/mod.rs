@@ -4,6 +4,7 @@ mod ledger;
 mod operator;
 mod publish;
 mod report;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -35,12 +36,14 @@ enum Bench {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=20_000))]
         services: u32,
     },
-    /// From `kubectl create` of a Service to the first answer for its address on the wire
+    /// From the creation of a Service to the first answer for its address on the wire, and from its deletion to silence
     Publish {
-        /// How many Services to create, one after the other
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
-        services: u8,
+        /// How many Services to create and delete, one after the other
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        services: u32,
     },
+    /// How fast addresses are answered on a wire: by a loop in C, by the kernel, and by the speaker
+    Wire,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Ledger => ledger::run()?,
         Bench::Operator { services } => operator::run(services)?,
         Bench::Publish { services } => publish::run(services)?,
+        Bench::Wire => wire::run()?,
     };
     let samples = match &args.samples {
         Some(path) => path.clone(),

@@ -60,7 +60,7 @@ struct Found {
 }
 
 pub(super) fn run(services: u32) -> Result<Report> {
-    let (binaries, program) = (release_binaries()?, bench_program("cluster")?);
+    let (binaries, program) = (release_binaries()?, bench_program("ferrolb-operator", "cluster")?);
     let spinner = Arc::new(Spinner::default());
     let lab = LabBuilder::new().bare_nodes(1).progress(spinner.clone()).start()?;
     let ferrolb = Ferrolb::new(&lab, binaries);

@@ -1,28 +1,34 @@
-//! From `kubectl create` of a Service to the first answer for its address on the wire, on two bare nodes.
+//! From the creation of a Service to the first answer for its address on the wire, and from its deletion to silence, on
+//! two bare nodes.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use ferrolb_lab::probe::ResolveProbe;
-use ferrolb_lab::{Ferrolb, Lab, LabBuilder};
+use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
 
 use super::report::{Bounds, Report};
-use crate::cargo::{release_binaries, workspace};
+use crate::cargo::{bench_program, release_binaries, workspace};
 use crate::spinner::Spinner;
 
-/// How long an answer may take before the run is given up.
+/// How long an answer or silence may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The pool's first address; each Service gets the next one.
-const FIRST: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 150);
+/// From one question to the next: what is measured is never longer than it was by more.
+const PERIOD: Duration = Duration::from_millis(10);
+/// Questions without an answer that are silence.
+const SILENT: u32 = 30;
+/// The first Service's address; each gets the next one.
+const FIRST: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 
 const POOL: &str = "
 apiVersion: ferrolb.io/v1beta1
 kind: IPAddressPool
 metadata: {name: bench, namespace: ferrolb-system}
-spec: {addresses: [192.168.1.150-192.168.1.254]}
+spec: {addresses: [10.64.0.0/16]}
 ---
 apiVersion: ferrolb.io/v1beta1
 kind: L2Advertisement
@@ -30,48 +36,104 @@ metadata: {name: bench, namespace: ferrolb-system}
 spec: {}
 ";
 
-pub(super) fn run(services: u8) -> Result<Report> {
-    let binaries = release_binaries()?;
+/// How long a Service took to be answered for, and then to be silent.
+struct Took {
+    answered: Duration,
+    silent: Duration,
+}
+
+/// Creates and deletes Services over one connection, as a program does that runs for long.
+struct Client {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+pub(super) fn run(services: u32) -> Result<Report> {
+    let (binaries, program) = (release_binaries()?, bench_program("ferrolb-operator", "cluster")?);
     let spinner = Arc::new(Spinner::default());
     let lab = LabBuilder::new().bare_nodes(2).progress(spinner.clone()).start()?;
     let ferrolb = Ferrolb::new(&lab, binaries);
     ferrolb.install(&workspace().join("deploy/install.yaml"))?;
     ferrolb.start()?;
     lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
+    let mut client = Client::start(&lab, &program)?;
     // The first Service shows that everything is up, and isn't counted.
-    create_and_wait(&lab, 0)?;
-    let samples = spinner.step("create Services", || {
-        (1..=services).map(|number| create_and_wait(&lab, number)).collect::<Result<Vec<_>>>()
+    measure(&lab, &mut client, 0)?;
+    let took = spinner.step("create and delete Services", || {
+        (1..=services).map(|number| measure(&lab, &mut client, number)).collect::<Result<Vec<_>>>()
     })?;
+    client.end()?;
     let mut report = Report::new("publish")?;
-    let millis = samples.iter().map(|took| took.as_secs_f64() * 1e3).collect();
-    report.distribution(
-        "Service created to answered",
-        "ms",
-        millis,
-        Bounds { p50: Some(80.0), p99: Some(200.0) },
-    );
+    let millis = |of: fn(&Took) -> Duration| took.iter().map(|took| of(took).as_secs_f64() * 1e3).collect();
+    let answered = Bounds { p50: Some(80.0), p99: Some(200.0) };
+    report.distribution("Service created to answered", "ms", millis(|took| took.answered), answered);
+    let silent = Bounds { p50: None, p99: Some(50.0) };
+    report.distribution("Service deleted to silent", "ms", millis(|took| took.silent), silent);
     Ok(report)
 }
 
-/// Creates a Service, and returns the time from kubectl's start to the first answer.
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn create_and_wait(lab: &Lab, number: u8) -> Result<Duration> {
-    let address = IpAddr::V4(Ipv4Addr::from_bits(FIRST.to_bits() + u32::from(number)));
-    let probe = ResolveProbe::start(&lab.client()?, address)?;
-    let service = format!(
-        "{{apiVersion: v1, kind: Service, metadata: {{name: bench-{number}}}, \
-         spec: {{type: LoadBalancer, ports: [{{port: 80}}]}}}}"
-    );
-    let created = Instant::now();
-    lab.kubectl_stdin(["create", "--filename=-"], &service)?;
-    while created.elapsed() < PATIENCE {
-        if let Some(answer) = probe.answers().first() {
-            let took = answer.at.saturating_duration_since(created);
-            probe.stop().context("stop asking")?;
-            return Ok(took);
+/// Creates a Service and deletes it. It is silent from the first question on that was not answered any more.
+fn measure(lab: &Lab, client: &mut Client, number: u32) -> Result<Took> {
+    let address = IpAddr::V4(Ipv4Addr::from_bits(FIRST.to_bits() + number));
+    let probe = ResolveProbe::start_every(PERIOD, &lab.client()?, address)?;
+    let created = now();
+    client.tell(&format!("create bench-{number} {address}"))?;
+    let answer = await_that(|| probe.answers().first().map(|answer| answer.at))
+        .with_context(|| format!("nobody answers for {address}"))?;
+    let deleted = now();
+    client.tell(&format!("delete bench-{number}"))?;
+    let last = await_that(|| {
+        let last = probe.answers().last().map_or(answer, |answer| answer.at);
+        (last.max(deleted).elapsed() > PERIOD * SILENT).then_some(last)
+    });
+    let last = last.with_context(|| format!("{address} is still answered"))?;
+    probe.stop().context("stop asking")?;
+    let answered = answer.saturating_duration_since(created);
+    Ok(Took { answered, silent: last.saturating_duration_since(deleted) + PERIOD })
+}
+
+fn await_that<T>(found: impl Fn() -> Option<T>) -> Result<T> {
+    let start = now();
+    loop {
+        if let Some(found) = found() {
+            return Ok(found);
         }
-        std::thread::sleep(Duration::from_millis(5));
+        ensure!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(2));
     }
-    bail!("nobody answered for {address} within {PATIENCE:?}")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Client {
+    fn start(lab: &Lab, program: &std::path::Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("obey").env("KUBECONFIG", lab.kubeconfig());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = lab.host(CONTROL_PLANE)?.run(|| command.spawn())??;
+        let input = child.stdin.take().context("its input")?;
+        let output = BufReader::new(child.stdout.take().context("its output")?);
+        Ok(Self { child, input, output })
+    }
+
+    /// Has a line done.
+    fn tell(&mut self, line: &str) -> Result<()> {
+        writeln!(self.input, "{line}").context("the client is gone")?;
+        let mut done = String::new();
+        self.output.read_line(&mut done)?;
+        ensure!(!done.is_empty(), "the client did not do it: {line}");
+        Ok(())
+    }
+
+    fn end(self) -> Result<()> {
+        let Self { mut child, input, output: _ } = self;
+        drop(input);
+        let status = child.wait()?;
+        ensure!(status.success(), "the client: {status}");
+        Ok(())
+    }
 }

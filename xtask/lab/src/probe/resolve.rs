@@ -50,9 +50,19 @@ pub struct Resolutions {
 impl ResolveProbe {
     /// Starts asking from a host.
     pub fn start(host: &Host, address: IpAddr) -> Result<Self> {
-        let worker = Worker::start(host, open, move |(mut sender, mut receiver), recorder| {
-            ask(address, sender.as_mut(), receiver.as_mut(), &recorder)
-        })?;
+        Self::start_every(PERIOD, host, address)
+    }
+
+    /// Starts asking from a host, in another period.
+    pub fn start_every(period: Duration, host: &Host, address: IpAddr) -> Result<Self> {
+        let turn = TURN.min(period / 2);
+        let worker = Worker::start(
+            host,
+            move || open(turn),
+            move |(mut sender, mut receiver), recorder| {
+                ask(period, address, sender.as_mut(), receiver.as_mut(), &recorder)
+            },
+        )?;
         Ok(Self(worker))
     }
 
@@ -80,12 +90,12 @@ impl Resolutions {
     }
 }
 
-fn open() -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
+fn open(turn: Duration) -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
     let interfaces = pnet_datalink::interfaces();
     let interface = interfaces.iter().find(|interface| interface.name == INTERFACE);
     let interface = interface.with_context(|| format!("the host has no {INTERFACE}"))?;
     // Promiscuous, since answers go to the hardware address of the host that the probe pretends to be.
-    let config = Config { read_timeout: Some(TURN), promiscuous: true, ..Config::default() };
+    let config = Config { read_timeout: Some(turn), promiscuous: true, ..Config::default() };
     match pnet_datalink::channel(interface, config).context("open a packet socket")? {
         Channel::Ethernet(sender, receiver) => Ok((sender, receiver)),
         _ => bail!("{INTERFACE} is no Ethernet link"),
@@ -93,6 +103,7 @@ fn open() -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
 }
 
 fn ask(
+    period: Duration,
     address: IpAddr,
     sender: &mut dyn DataLinkSender,
     receiver: &mut dyn DataLinkReceiver,
@@ -106,7 +117,7 @@ fn ask(
         if now >= next {
             // A link that is down takes no frames; what is asked is seen by what is answered.
             let _ = sender.send_to(&question, None);
-            next = (next + PERIOD).max(now);
+            next = (next + period).max(now);
         }
         match receiver.next() {
             Ok(frame) => {

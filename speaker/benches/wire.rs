@@ -1,0 +1,107 @@
+//! How fast an address is answered on a wire: by a loop in C that answers everything, by the kernel, and by the
+//! speaker's driver with more and more addresses.
+//!
+//! ```text
+//! wire ECHO   measures all, in a network namespace of its own; ECHO is the loop's program
+//! wire ask …  asks, in the other host's namespace
+//! ```
+//!
+//! It prints a line of JSON for each responder and protocol: its name, the microseconds of each question up to its
+//! answer, and how many answers a second came to questions that did not wait for each other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    dead_code,
+    reason = "parts of a test are used here, whose other parts are not"
+)]
+
+#[path = "../tests/kernel/segment.rs"]
+mod segment;
+#[path = "../tests/kernel/speaker.rs"]
+mod speaker;
+
+#[path = "wire/ask.rs"]
+mod ask;
+
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use self::ask::Question;
+use self::segment::{Segment, ip};
+use self::speaker::Speaker;
+
+/// Addresses of the speaker, from few to many.
+const SIZES: [u32; 3] = [1, 100, 10_000];
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["ask", ..] => ask::run(&words[1..]),
+        [echo] => measure(Path::new(echo)),
+        _ => panic!("what to measure? The first lines of this program's text tell."),
+    }
+}
+
+fn measure(echo: &Path) {
+    let segment = Segment::new();
+    for question in [Question::Arp, Question::Ndp] {
+        let mut loop_in_c = Command::new(echo)
+            .args(["lan0", question.word()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the loop in C");
+        let mut ready = String::new();
+        BufReader::new(loop_in_c.stdout.as_mut().expect("its output")).read_line(&mut ready).expect("a word");
+        report(&segment, "loop in C", question, 1);
+        loop_in_c.kill().and_then(|()| loop_in_c.wait()).expect("it ends");
+    }
+    for (question, address, length) in
+        [(Question::Arp, address(Question::Arp, 0), 32), (Question::Ndp, address(Question::Ndp, 0), 128)]
+    {
+        let nodad = if address.is_ipv6() { " nodad" } else { "" };
+        ip(&format!("address add {address}/{length} dev lan0{nodad}"));
+        report(&segment, "kernel", question, 1);
+        ip(&format!("address delete {address}/{length} dev lan0"));
+    }
+    for size in SIZES {
+        let addresses: Vec<IpAddr> = [Question::Arp, Question::Ndp]
+            .into_iter()
+            .flat_map(|question| (0..size).map(move |number| address(question, number)))
+            .collect();
+        let mut speaker = Speaker::start();
+        speaker.desire(&addresses);
+        speaker.await_settled();
+        for question in [Question::Arp, Question::Ndp] {
+            report(&segment, &format!("speaker with {size}"), question, size);
+        }
+    }
+}
+
+/// Has the peer ask, and prints what it found.
+#[expect(clippy::print_stdout, reason = "what the program was run for")]
+fn report(segment: &Segment, responder: &str, question: Question, addresses: u32) {
+    let program = std::env::current_exe().expect("this program");
+    let interface = segment.peer_ip("-oneline link show dev eth0");
+    let index = interface.split(':').next().expect("its index");
+    let mac =
+        interface.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).expect("its address");
+    let words = [question.word(), &addresses.to_string(), index, mac];
+    let output = segment.peer_command(&program).arg("ask").args(words).output().expect("the peer asks");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let name = format!("{}, {responder}", question.word());
+    println!("{}", json!({ "name": name, "micros": found["micros"], "per_second": found["per_second"] }));
+}
+
+/// The addresses that are asked for.
+fn address(question: Question, number: u32) -> IpAddr {
+    match question {
+        Question::Arp => Ipv4Addr::from_bits(0x0a00_0001 + number).into(),
+        Question::Ndp => Ipv6Addr::from_bits((0xfd00_u128 << 112) + 0x1_0000 + u128::from(number)).into(),
+    }
+}

@@ -1,0 +1,83 @@
+//! The speaker's driver without an API server.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ferrolb_placement::InterfaceFilter;
+use ferrolb_runtime::readiness::Readiness;
+use ferrolb_runtime::tasks::Tasks;
+use ferrolb_speaker::driver::{Driver, Notice, Wiring};
+use ferrolb_speaker::metrics::Metrics;
+use ferrolb_speaker::net::LinkWatch;
+use ferrolb_speaker::net::exclusion::DEFAULT_PATTERNS;
+use ferrolb_speaker::ownership::{Desired, DesiredAddress, Standing};
+use tokio::sync::{mpsc, watch};
+
+use crate::segment::runtime;
+
+/// The driver and its links, on a thread like the binary's.
+pub(crate) struct Speaker {
+    desired: watch::Sender<Option<Arc<Desired>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    tasks: Option<Tasks>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+}
+
+impl Speaker {
+    pub(crate) fn start() -> Self {
+        let (desired_sender, desired) = watch::channel(None);
+        let (links_sender, links) = watch::channel(None);
+        let (notices_sender, notices) = mpsc::unbounded_channel();
+        let tasks = Tasks::default();
+        let shutdown = tasks.shutdown();
+        let gate = Readiness::default().gate("sockets");
+        let wiring = Wiring { links, desired, notices: notices_sender, gate, metrics: Metrics::default() };
+        let thread = std::thread::spawn(move || {
+            runtime().block_on(async {
+                let driver = Driver::new(1, wiring);
+                let mut watch = LinkWatch::open(DEFAULT_PATTERNS.parse().unwrap()).unwrap();
+                let follow = async {
+                    loop {
+                        links_sender.send_replace(Some(watch.changed().await.unwrap()));
+                    }
+                };
+                tokio::select! {
+                    result = driver.run(shutdown) => result.unwrap(),
+                    () = follow => {}
+                }
+            });
+        });
+        Self { desired: desired_sender, thread: Some(thread), tasks: Some(tasks), notices }
+    }
+
+    pub(crate) fn desire(&mut self, addresses: &[IpAddr]) {
+        while self.notices.try_recv().is_ok() {}
+        let wanted = |address: &IpAddr| {
+            let services = [].into();
+            let wanted =
+                DesiredAddress { services, interfaces: InterfaceFilter::All, standing: Standing::First };
+            (*address, wanted)
+        };
+        self.desired.send_replace(Some(Arc::new(addresses.iter().map(wanted).collect())));
+    }
+
+    /// Waits until it has taken up what is desired, once its links are up.
+    pub(crate) fn await_settled(&mut self) {
+        while !matches!(self.notices.blocking_recv().unwrap(), Notice::Settled) {}
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        // All parts of a process that stops may end before the driver looks.
+        drop(self.tasks.take());
+        self.desired = watch::Sender::new(None);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}

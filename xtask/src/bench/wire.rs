@@ -1,0 +1,71 @@
+//! How fast addresses are answered on a wire: by a loop in C, by the kernel, and by the speaker with more and more
+//! addresses.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::report::{Bounds, Reach, Report};
+use crate::cargo::{bench_program, run as run_command, target_dir, workspace};
+
+/// What half of the speaker's answers may take at most, as a multiple of those of the loop in C.
+const RATIO: f64 = 1.3;
+/// What half of the answers may take with the most addresses, as a multiple of those with one: flat, but for noise.
+const GROWTH: f64 = 1.2;
+/// As the program tells how many addresses the speaker has.
+const MOST: &str = "speaker with 10000";
+const ONE: &str = "speaker with 1";
+
+#[derive(Deserialize)]
+struct Line {
+    name: String,
+    micros: Vec<f64>,
+    per_second: f64,
+}
+
+pub(super) fn run() -> Result<Report> {
+    let (echo, program) = (compiled()?, bench_program("ferrolb-speaker", "wire")?);
+    let mut measure = Command::new("unshare");
+    measure.arg("--net").arg(program).arg(echo);
+    let found = measure.output().context("start unshare")?;
+    ensure!(
+        found.status.success(),
+        "the bench: {}\n{}",
+        found.status,
+        String::from_utf8_lossy(&found.stderr)
+    );
+    let mut report = Report::new("wire")?;
+    let mut medians = BTreeMap::new();
+    for line in String::from_utf8(found.stdout)?.lines() {
+        let Line { name, micros, per_second } = serde_json::from_str(line).context("a line of the bench")?;
+        let median = report.distribution(&name, "us", micros, Bounds::default()).context("no samples")?;
+        report.figure(&format!("{name}, at once"), per_second, "1/s", None);
+        medians.insert(name, median);
+    }
+    for protocol in ["arp", "ndp"] {
+        let median = |responder: &str| -> Result<f64> {
+            let name = format!("{protocol}, {responder}");
+            medians.get(&name).copied().with_context(|| format!("{name:?} was not measured"))
+        };
+        let (echo, one, most) = (median("loop in C")?, median(ONE)?, median(MOST)?);
+        let ratio = Some(Reach::AtMost(RATIO));
+        report.figure(&format!("{protocol}, {ONE}, to the loop in C"), one / echo, "x", ratio);
+        report.figure(&format!("{protocol}, {MOST}, to the loop in C"), most / echo, "x", ratio);
+        let growth = Some(Reach::AtMost(GROWTH));
+        report.figure(&format!("{protocol}, {MOST}, to {ONE}"), most / one, "x", growth);
+    }
+    Ok(report)
+}
+
+/// Compiles the loop in C, and returns its program.
+fn compiled() -> Result<PathBuf> {
+    let program = target_dir()?.join("bench-echo");
+    let source: &Path = &workspace().join("speaker/benches/echo.c");
+    let mut compile = Command::new("cc");
+    compile.args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(source);
+    run_command(&mut compile)?;
+    Ok(program)
+}
