@@ -39,8 +39,8 @@ static void set_checksum(unsigned char *frame, int length) {
 }
 
 static int answer_ndp(unsigned char *frame, ssize_t length, const unsigned char *mac) {
-    if (length < ETHERNET + IPV6 + MESSAGE || frame[20] != 58 || frame[54] != 135) return 0;
-    memcpy(frame, frame + 6, 6);
+    if (length < ETHERNET + IPV6 + MESSAGE + OPTION || frame[20] != 58 || frame[54] != 135) return 0;
+    memcpy(frame, frame + 80, 6);
     memcpy(frame + 6, mac, 6);
     frame[18] = 0;
     frame[19] = MESSAGE + OPTION;

@@ -10,6 +10,8 @@ use serde_json::json;
 
 /// Questions whose answers are awaited one by one.
 const QUESTIONS: u32 = 20_000;
+/// Hosts that ask.
+const HOSTS: u32 = 16_384;
 /// Questions under way at once when many are asked.
 const WINDOW: u32 = 64;
 /// For how long many are asked.
@@ -92,9 +94,15 @@ impl Asker {
     fn open(question: Question, addresses: u32, link: LinkId, mac: Mac) -> Self {
         let protocol = if question == Question::Arp { Protocol::Arp } else { Protocol::Ndp };
         let socket = FrameSocket::open(link, protocol).expect("a packet socket");
-        // In an order that is the same every time, and none of the addresses'.
-        let order = (0..addresses).map(|number| u64::from(number) * 7919 % u64::from(addresses));
-        let frames = order.map(|number| question.frame(mac, number as u32).emit().to_vec()).collect();
+        // One host that asks so much is not answered every time: each question comes from another one, whose answer
+        // goes to this one. The addresses come in an order that is the same every time, and not theirs.
+        let frames = (0..HOSTS).map(|host| {
+            let address = u64::from(host) * 7919 % u64::from(addresses);
+            let [_, a, b, c] = host.to_be_bytes();
+            let frame = Frame { source: Mac([2, 1, 0, a, b, c]), ..question.frame(mac, address as u32) };
+            frame.emit().to_vec()
+        });
+        let frames = frames.collect();
         Self { mac, socket, frames }
     }
 

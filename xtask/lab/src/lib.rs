@@ -26,6 +26,7 @@ mod node;
 mod packages;
 mod parts;
 mod plan;
+mod plant;
 pub mod probe;
 mod process_id;
 mod programs;
@@ -44,6 +45,7 @@ pub use lab::{Lab, end_on_signal, remove, remove_abandoned};
 pub use plan::{
     CLIENT, CONTROL_PLANE, GATEWAYS, HostPlan, POD_RANGES, Plan, Role, SERVICE_RANGES, V6_PREFIX,
 };
+pub use plant::Planted;
 pub use process_id::ProcessId;
 pub use programs::{DEFAULT_KUBERNETES, KUBERNETES_VERSIONS, kubernetes_version};
 pub use progress::{Progress, Silent};

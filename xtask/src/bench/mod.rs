@@ -2,8 +2,10 @@
 
 mod ledger;
 mod operator;
+mod process;
 mod publish;
 mod report;
+mod residence;
 mod wire;
 
 use std::path::PathBuf;
@@ -42,8 +44,13 @@ enum Bench {
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         services: u32,
     },
-    /// How fast addresses are answered on a wire: by a loop in C, by the kernel, and by the speaker
-    Wire,
+    /// How fast addresses are answered on a wire, by a loop in C, by the kernel and by the speaker; what `publish`
+    /// tells; and how much memory and processor the speaker takes
+    Wire {
+        /// How many Services to create and delete, one after the other
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        services: u32,
+    },
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -52,7 +59,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Ledger => ledger::run()?,
         Bench::Operator { services } => operator::run(services)?,
         Bench::Publish { services } => publish::run(services)?,
-        Bench::Wire => wire::run()?,
+        Bench::Wire { services } => wire::run(services)?,
     };
     let samples = match &args.samples {
         Some(path) => path.clone(),

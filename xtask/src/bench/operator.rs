@@ -3,7 +3,6 @@
 //! The loop runs in the same cluster, with the same client library and as many requests under way, and its writes are
 //! of the size of the operator's.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
 use serde::Deserialize;
 
+use super::process::{cpu_seconds, peak_memory};
 use super::report::{Bounds, Reach, Report};
 use crate::cargo::{bench_program, release_binaries, workspace};
 use crate::spinner::Spinner;
@@ -122,9 +122,13 @@ pub(super) fn run(services: u32) -> Result<Report> {
     report.figure("cold, to the bare loop", rate(services, cold) / alone, "x", Some(RATE));
     let writes = sum(&lab, WRITES)?;
     report.figure("writes for each address", writes / f64::from(services), "1", Some(Reach::AtMost(1.0)));
-    let process = Path::new("/proc").join(operator.id().pid().to_string());
-    report.figure("operator's CPU for them", cpu_seconds(&process)?, "s", None);
-    report.figure("operator's memory, at most", peak_memory(&process)?, "MiB", Some(Reach::AtMost(64.0)));
+    report.figure("operator's CPU for them", cpu_seconds(operator.id())?, "s", None);
+    report.figure(
+        "operator's memory, at most",
+        peak_memory(operator.id())?,
+        "MiB",
+        Some(Reach::AtMost(64.0)),
+    );
     operator.terminate(PATIENCE)?;
     let operator = ferrolb.start_operator()?;
     let (again, given) = (clock(), f64::from(first + services));
@@ -198,21 +202,4 @@ impl Load<'_> {
         let output = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str(&output).with_context(|| format!("what the load program printed: {output}"))
     }
-}
-
-/// The most memory of a process that was resident at a time, in MiB.
-fn peak_memory(process: &Path) -> Result<f64> {
-    let status = fs::read_to_string(process.join("status")).context("read the operator's status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes / 1024.0)
-}
-
-/// The processor time that a process has had, in seconds.
-fn cpu_seconds(process: &Path) -> Result<f64> {
-    let stat = fs::read_to_string(process.join("stat")).context("read the operator's stat")?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    // utime and stime are fields 14 and 15, of which the third is the first here; a tick is 10 ms.
-    let ticks = |index: usize| -> Result<f64> { Ok(fields.get(index).context("a field")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }

@@ -50,6 +50,12 @@ struct Client {
 }
 
 pub(super) fn run(services: u32) -> Result<Report> {
+    let mut report = Report::new("publish")?;
+    measure(&mut report, services)?;
+    Ok(report)
+}
+
+pub(super) fn measure(report: &mut Report, services: u32) -> Result<()> {
     let (binaries, program) = (release_binaries()?, bench_program("ferrolb-operator", "cluster")?);
     let spinner = Arc::new(Spinner::default());
     let lab = LabBuilder::new().bare_nodes(2).progress(spinner.clone()).start()?;
@@ -59,22 +65,21 @@ pub(super) fn run(services: u32) -> Result<Report> {
     lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
     let mut client = Client::start(&lab, &program)?;
     // The first Service shows that everything is up, and isn't counted.
-    measure(&lab, &mut client, 0)?;
+    publish(&lab, &mut client, 0)?;
     let took = spinner.step("create and delete Services", || {
-        (1..=services).map(|number| measure(&lab, &mut client, number)).collect::<Result<Vec<_>>>()
+        (1..=services).map(|number| publish(&lab, &mut client, number)).collect::<Result<Vec<_>>>()
     })?;
     client.end()?;
-    let mut report = Report::new("publish")?;
     let millis = |of: fn(&Took) -> Duration| took.iter().map(|took| of(took).as_secs_f64() * 1e3).collect();
     let answered = Bounds { p50: Some(80.0), p99: Some(200.0) };
     report.distribution("Service created to answered", "ms", millis(|took| took.answered), answered);
     let silent = Bounds { p50: None, p99: Some(50.0) };
     report.distribution("Service deleted to silent", "ms", millis(|took| took.silent), silent);
-    Ok(report)
+    Ok(())
 }
 
 /// Creates a Service and deletes it. It is silent from the first question on that was not answered any more.
-fn measure(lab: &Lab, client: &mut Client, number: u32) -> Result<Took> {
+fn publish(lab: &Lab, client: &mut Client, number: u32) -> Result<Took> {
     let address = IpAddr::V4(Ipv4Addr::from_bits(FIRST.to_bits() + number));
     let probe = ResolveProbe::start_every(PERIOD, &lab.client()?, address)?;
     let created = now();

@@ -1,5 +1,5 @@
 //! How fast addresses are answered on a wire: by a loop in C, by the kernel, and by the speaker with more and more
-//! addresses.
+//! addresses. And how long it takes until one is, and what the speaker needs for it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::report::{Bounds, Reach, Report};
+use super::{publish, residence};
 use crate::cargo::{bench_program, run as run_command, target_dir, workspace};
 
 /// What half of the speaker's answers may take at most, as a multiple of those of the loop in C.
@@ -26,7 +27,15 @@ struct Line {
     per_second: f64,
 }
 
-pub(super) fn run() -> Result<Report> {
+pub(super) fn run(services: u32) -> Result<Report> {
+    let mut report = Report::new("wire")?;
+    answers(&mut report)?;
+    publish::measure(&mut report, services)?;
+    residence::measure(&mut report)?;
+    Ok(report)
+}
+
+fn answers(report: &mut Report) -> Result<()> {
     let (echo, program) = (compiled()?, bench_program("ferrolb-speaker", "wire")?);
     let mut measure = Command::new("unshare");
     measure.arg("--net").arg(program).arg(echo);
@@ -37,7 +46,6 @@ pub(super) fn run() -> Result<Report> {
         found.status,
         String::from_utf8_lossy(&found.stderr)
     );
-    let mut report = Report::new("wire")?;
     let mut medians = BTreeMap::new();
     for line in String::from_utf8(found.stdout)?.lines() {
         let Line { name, micros, per_second } = serde_json::from_str(line).context("a line of the bench")?;
@@ -57,7 +65,7 @@ pub(super) fn run() -> Result<Report> {
         let growth = Some(Reach::AtMost(GROWTH));
         report.figure(&format!("{protocol}, {MOST}, to {ONE}"), most / one, "x", growth);
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Compiles the loop in C, and returns its program.

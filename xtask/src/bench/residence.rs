@@ -1,0 +1,134 @@
+//! How much memory and processor a speaker takes that announces many Services.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use ferrolb_lab::{Ferrolb, Lab, LabBuilder, Planted};
+use serde_json::json;
+
+use super::process::{cpu_seconds, resident_memory};
+use super::report::{Reach, Report};
+use crate::cargo::{release_binaries, workspace};
+use crate::spinner::Spinner;
+
+/// How many Services, and the most memory that is promised, in MiB.
+const STAGES: [(u32, f64); 2] = [(1_000, 16.0), (10_000, 32.0)];
+/// How long an idle speaker is watched.
+const IDLE: Duration = Duration::from_secs(20);
+/// How long it may take until all is announced.
+const PATIENCE: Duration = Duration::from_secs(600);
+const NODE: &str = "bare-1";
+
+const POOL: &str = "
+apiVersion: ferrolb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: bench, namespace: ferrolb-system}
+spec: {addresses: [10.64.0.0/16]}
+---
+apiVersion: ferrolb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: bench, namespace: ferrolb-system}
+spec: {}
+";
+
+pub(super) fn measure(report: &mut Report) -> Result<()> {
+    let binaries = release_binaries()?;
+    let spinner = Arc::new(Spinner::default());
+    let lab = LabBuilder::new().bare_nodes(1).progress(spinner.clone()).start()?;
+    let ferrolb = Ferrolb::new(&lab, binaries);
+    ferrolb.install(&workspace().join("deploy/install.yaml"))?;
+    lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
+    let speaker = ferrolb.start_speaker(NODE)?;
+    let mut planted = 0;
+    for (services, promised) in STAGES {
+        spinner.step(&format!("announce {services} Services"), || {
+            let objects: Vec<_> = (planted..services).flat_map(objects).collect();
+            lab.plant(&objects)?;
+            await_owned(&lab, services)
+        })?;
+        planted = services;
+        let (start, before) = (now(), cpu_seconds(speaker.id())?);
+        spinner.step("watch it idle", || {
+            std::thread::sleep(IDLE);
+            Ok(())
+        })?;
+        let share = (cpu_seconds(speaker.id())? - before) / start.elapsed().as_secs_f64() * 100.0;
+        let memory = resident_memory(speaker.id())?;
+        let name = format!("speaker with {services} Services, memory");
+        report.figure(&name, memory, "MiB", Some(Reach::AtMost(promised)));
+        report.figure(
+            &format!("speaker with {services} Services, a core's time when idle"),
+            share,
+            "%",
+            None,
+        );
+    }
+    Ok(())
+}
+
+/// A Service as the operator leaves it, and its slice of three endpoints.
+fn objects(number: u32) -> [Planted; 2] {
+    let name = format!("service-{number}");
+    let address = |base: u32| Ipv4Addr::from_bits(base + number + 1);
+    let (cluster_ip, pod) = (address(0x0a60_1000), Ipv4Addr::from_bits(0x0af4_0000 + 3 * number));
+    let condition = |type_: &str| {
+        json!({
+            "type": type_, "status": "True", "reason": "Allocated", "message": "10.64.0.1 from pool bench",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "annotations": { "ferrolb.io/ip-allocated-from-pool": "bench" }, "labels": { "app": name } },
+        "spec": {
+            "type": "LoadBalancer", "clusterIP": cluster_ip, "clusterIPs": [cluster_ip], "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster", "externalTrafficPolicy": "Cluster",
+            "sessionAffinity": "None", "selector": { "app": name }, "allocateLoadBalancerNodePorts": false,
+            "ports": [{ "protocol": "TCP", "port": 80, "targetPort": 80 }],
+        },
+        "status": {
+            "loadBalancer": { "ingress": [{ "ip": address(0x0a40_0000), "ipMode": "VIP" }] },
+            "conditions": [condition("ferrolb.io/Allocated"), condition("ferrolb.io/Announced")],
+        },
+    });
+    let endpoint = |index: u32| {
+        let address = Ipv4Addr::from_bits(pod.to_bits() + index);
+        let pod =
+            json!({ "kind": "Pod", "namespace": "default", "name": format!("{name}-{index}"), "uid": name });
+        json!({
+            "addresses": [address], "nodeName": NODE, "targetRef": pod,
+            "conditions": { "ready": true, "serving": true, "terminating": false },
+        })
+    };
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": { "labels": {
+            "kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "bench",
+        } },
+        "endpoints": [endpoint(0), endpoint(1), endpoint(2)],
+        "ports": [{ "name": "", "protocol": "TCP", "port": 80 }],
+    });
+    [Planted::new("services/specs", &name, service), Planted::new("endpointslices", &name, slice)]
+}
+
+/// Waits until a speaker owns so many addresses and has said so.
+fn await_owned(lab: &Lab, services: u32) -> Result<()> {
+    let start = now();
+    while start.elapsed() < PATIENCE {
+        let reports = ["get", "--raw=/apis/ferrolb.io/v1beta1/servicel2statuses?limit=1"];
+        let list: serde_json::Value = serde_json::from_str(&lab.kubectl(reports)?)?;
+        let more = list["metadata"]["remainingItemCount"].as_u64().unwrap_or(0);
+        if more + 1 >= u64::from(services) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    bail!("not all of {services} addresses were owned within {PATIENCE:?}")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn now() -> Instant {
+    Instant::now()
+}
