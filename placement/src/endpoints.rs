@@ -107,6 +107,11 @@ impl<K: Ord + Clone> Slices<K> {
         if ready.is_empty() { nodes.map(|(node, _)| &**node).collect() } else { ready }
     }
 
+    /// The key of a Service that has slices, as it is in memory already.
+    pub(crate) fn service(&self, service: &K) -> Option<&K> {
+        self.by_service.get_key_value(service).map(|(known, _)| known)
+    }
+
     /// The slices that are known, in order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.service_of.keys()

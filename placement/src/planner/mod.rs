@@ -85,14 +85,16 @@ impl<K: Ord + Clone> Planner<K> {
         for address in had.difference(&has) {
             self.leave(*address, key);
         }
+        // A key that slices have too is in memory once.
+        let known = self.slices.service(key).unwrap_or(key).clone();
         for address in has.difference(&had) {
             let sharing = self.sharing.entry(*address).or_insert_with(|| Vec::with_capacity(1));
             if let Err(place) = sharing.binary_search(key) {
-                sharing.insert(place, key.clone());
+                sharing.insert(place, known.clone());
             }
         }
         if let Some(facts) = facts {
-            self.services.insert(key.clone(), facts);
+            self.services.insert(known, facts);
         }
         let touched: Vec<_> = had.union(&has).copied().collect();
         touched.iter().for_each(|address| self.homes.look_again(*address));
@@ -101,6 +103,10 @@ impl<K: Ord + Clone> Planner<K> {
 
     /// Takes in a slice of a Service's endpoints, or that it is gone.
     pub fn set_slice(&mut self, key: K, slice: Option<(K, Slice)>) -> Touched {
+        let slice = slice.map(|(service, slice)| {
+            let known = self.services.get_key_value(&service).map(|(known, _)| known.clone());
+            (known.unwrap_or(service), slice)
+        });
         let services = self.slices.set(key, slice);
         let facts = services.iter().filter_map(|service| self.services.get(service));
         let local = facts.filter(|facts| facts.local);
@@ -136,7 +142,7 @@ impl<K: Ord + Clone> Planner<K> {
     }
 
     /// Takes in a pool, or that it is gone. While no pool contains an address any more that one contained, what
-    /// counted for it goes on to count for [`GRACE`](crate::GRACE).
+    /// counted for it goes on to count for [`GRACE`].
     pub fn set_pool(&mut self, name: &str, facts: Option<PoolFacts>, now: Instant) -> Touched {
         if self.homes.set_pool(name, facts, now) { self.touch_all() } else { Touched::none() }
     }
