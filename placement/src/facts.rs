@@ -1,6 +1,6 @@
 //! What of the objects placement depends on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ferrolb_crds::condition::{self, READY};
@@ -8,28 +8,20 @@ use ferrolb_crds::names;
 use ferrolb_crds::pool::IPAddressPool;
 use ferrolb_crds::range::AddressRange;
 use k8s_openapi::api::core::v1::{Node, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use crate::labels::Labels;
 
 /// What placement depends on of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceFacts {
-    /// Addresses in status order.
-    pub addresses: Vec<IpAddr>,
+    /// Addresses in status order, each once.
+    pub addresses: Box<[IpAddr]>,
     /// The Service's labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// externalTrafficPolicy is Local: only nodes with an endpoint may announce.
     pub local: bool,
     /// The node that the user would have announce.
-    pub preferred_node: Option<String>,
-}
-
-/// On which nodes a Service's endpoints are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Endpoints {
-    /// Nodes with a ready endpoint.
-    pub ready: BTreeSet<String>,
-    /// Nodes with a serving endpoint, also one that is terminating.
-    pub serving: BTreeSet<String>,
+    pub preferred_node: Option<Box<str>>,
 }
 
 /// What placement depends on of a node.
@@ -86,43 +78,25 @@ impl From<&Service> for ServiceFacts {
             .iter()
             .flat_map(|status| &status.load_balancer)
             .flat_map(|balancer| balancer.ingress.iter().flatten());
+        let mut addresses = Vec::new();
+        for address in ingress.filter_map(|point| point.ip.as_deref()?.parse().ok()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         Self {
-            addresses: ingress.filter_map(|point| point.ip.as_deref()?.parse().ok()).collect(),
-            labels: service.metadata.labels.clone().unwrap_or_default(),
+            addresses: addresses.into(),
+            labels: service.metadata.labels.as_ref().map(Labels::from).unwrap_or_default(),
             local: service
                 .spec
                 .as_ref()
                 .is_some_and(|spec| spec.external_traffic_policy.as_deref() == Some("Local")),
             preferred_node: names::PREFERRED_NODE
                 .get(service.metadata.annotations.as_ref())
-                .map(str::to_owned),
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(Box::from),
         }
-    }
-}
-
-impl Endpoints {
-    /// The endpoints in a Service's slices. An endpoint whose conditions are unknown counts as ready, as the API
-    /// documents it.
-    pub fn new<'a>(slices: impl IntoIterator<Item = &'a EndpointSlice>) -> Self {
-        let mut endpoints = Self::default();
-        for endpoint in slices.into_iter().flat_map(|slice| &slice.endpoints) {
-            let Some(node) = &endpoint.node_name else { continue };
-            let conditions = endpoint.conditions.as_ref();
-            let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
-            if ready {
-                endpoints.ready.insert(node.clone());
-            }
-            if conditions.and_then(|conditions| conditions.serving).unwrap_or(ready) {
-                endpoints.serving.insert(node.clone());
-            }
-        }
-        endpoints
-    }
-
-    /// The nodes that may announce under externalTrafficPolicy Local: those with a ready endpoint, or, while there
-    /// is none anywhere, those with a serving one.
-    pub fn eligible_nodes(&self) -> &BTreeSet<String> {
-        if self.ready.is_empty() { &self.serving } else { &self.ready }
     }
 }
 

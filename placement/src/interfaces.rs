@@ -1,32 +1,35 @@
 //! Interfaces by exact name or glob.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// The interfaces on which an address may be announced: the union of what several advertisements say.
+/// The interfaces on which an address may be announced: the union of what several advertisements say. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InterfaceFilter {
     /// Every usable interface.
     All,
     /// Interfaces whose name matches one of the patterns, in which `*` stands for any text.
-    Matching(BTreeSet<String>),
+    Matching(Arc<[String]>),
 }
 
 impl InterfaceFilter {
     /// The filter of one advertisement: an empty list stands for all interfaces.
     pub fn from_patterns(patterns: &[String]) -> Self {
-        if patterns.is_empty() { Self::All } else { Self::Matching(patterns.iter().cloned().collect()) }
+        if patterns.is_empty() { Self::All } else { Self::matching(patterns.to_vec()) }
     }
 
     /// Interfaces that either filter lets through.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Matching(mut left), Self::Matching(right)) => {
-                left.extend(right);
-                Self::Matching(left)
-            }
+            (Self::Matching(left), Self::Matching(right)) if left == right => Self::Matching(left),
+            (Self::Matching(left), Self::Matching(right)) => Self::matching([&*left, &*right].concat()),
             (Self::All, _) | (_, Self::All) => Self::All,
         }
+    }
+
+    /// No interface.
+    pub fn none() -> Self {
+        Self::Matching([].into())
     }
 
     /// Whether an interface of this name is let through.
@@ -35,6 +38,13 @@ impl InterfaceFilter {
             Self::All => true,
             Self::Matching(patterns) => patterns.iter().any(|pattern| glob(pattern, name)),
         }
+    }
+
+    /// Equal sets make equal filters.
+    fn matching(mut patterns: Vec<String>) -> Self {
+        patterns.sort_unstable();
+        patterns.dedup();
+        Self::Matching(patterns.into())
     }
 }
 

@@ -1,34 +1,65 @@
 //! The order of candidates.
 
-use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::place::Candidate;
+use crate::place::{Candidate, Placement};
 
-/// Rendezvous hash of a node for a Service: XXH3-64, seed 0, of the node's name, a zero byte, and the text of the
-/// Service's first status address. The highest hash comes first, so that a dead node's addresses spread over all
-/// others, and a joining node takes only its share.
+/// Rendezvous hash of a node for an address: XXH3-64, seed 0, of the node's name, a zero byte, and the text of the
+/// first status address of the first Service that has it. The highest hash comes first, so that a dead node's
+/// addresses spread over all others, and a joining node takes only its share.
 pub fn rendezvous(node: &str, first_address: IpAddr) -> u64 {
-    let mut input = Vec::with_capacity(node.len() + 40);
-    input.extend_from_slice(node.as_bytes());
-    input.push(0);
-    input.extend_from_slice(first_address.to_string().as_bytes());
-    xxh3_64(&input)
+    Rendezvous::new(first_address).of(node)
 }
 
-/// Sorts candidates, best first: usable before demoted, the preferred node, the preference weight, the hash.
-pub(crate) fn sort(candidates: &mut [Candidate], first_address: IpAddr) {
-    candidates.sort_by_cached_key(|candidate| {
-        (
-            candidate.demoted,
-            !candidate.preferred,
-            Reverse(candidate.weight),
-            Reverse(rendezvous(&candidate.node, first_address)),
-            candidate.node.clone(),
-        )
-    });
+/// The hashes of nodes for one address.
+pub(crate) struct Rendezvous {
+    address: String,
+    input: Vec<u8>,
+}
+
+impl Rendezvous {
+    pub(crate) fn new(first_address: IpAddr) -> Self {
+        Self { address: first_address.to_string(), input: Vec::new() }
+    }
+
+    pub(crate) fn of(&mut self, node: &str) -> u64 {
+        self.input.clear();
+        self.input.extend_from_slice(node.as_bytes());
+        self.input.push(0);
+        self.input.extend_from_slice(self.address.as_bytes());
+        xxh3_64(&self.input)
+    }
+}
+
+impl Placement {
+    /// The order in which candidates take an address that nobody has announced yet: as always, but of those that are
+    /// preferred equally, the nodes that own less than their fair share come first. `owned` says how many addresses
+    /// a node owns, as far as that is known; a node of which it is not counts as one that owns few.
+    pub fn for_first_placement(&self, owned: impl Fn(&str) -> Option<u32>) -> Vec<&Candidate> {
+        let counts: Vec<u32> =
+            self.candidates.iter().filter_map(|candidate| owned(&candidate.node)).collect();
+        let share = fair_share(&counts);
+        let below =
+            |candidate: &Candidate| owned(&candidate.node).is_none_or(|count| u64::from(count) < share);
+        let mut order: Vec<&Candidate> = self.candidates.iter().collect();
+        // A stable sort: what is equal in this stays in the order of the hash.
+        order.sort_by_cached_key(|candidate| (candidate.preference(), !below(candidate)));
+        order
+    }
+
+    /// The candidates that stand in for an owner or follow it, best first.
+    pub fn others_than<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Candidate> {
+        self.candidates.iter().filter(move |candidate| &*candidate.node != owner)
+    }
+}
+
+/// A node that owns less than this is given more: ceil(1.25 × mean), and at least one address.
+fn fair_share(counts: &[u32]) -> u64 {
+    let nodes = u64::try_from(counts.len()).unwrap_or(u64::MAX).max(1);
+    let sum: u64 = counts.iter().copied().map(u64::from).sum();
+    (5 * sum).div_ceil(4 * nodes).max(1)
 }
 
 #[cfg(test)]
@@ -47,6 +78,20 @@ mod tests {
             ("node-1", "fd00::f0", 0xaf41_b7e7_bb51_a7f3),
         ] {
             assert_eq!(rendezvous(node, address.parse().unwrap()), expected, "{node} {address}");
+        }
+    }
+
+    #[test]
+    fn a_fair_share_is_a_quarter_more_than_the_mean_rounded_up() {
+        for (counts, share) in [
+            (&[][..], 1),
+            (&[0, 0], 1),
+            (&[1, 0], 1),
+            (&[4, 4], 5),
+            (&[4, 5], 6),
+            (&[u32::MAX; 2], 5_368_709_119),
+        ] {
+            assert_eq!(fair_share(counts), share, "{counts:?}");
         }
     }
 

@@ -1,52 +1,51 @@
-//! The decision.
+//! The decision on one address.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use ferrolb_crds::L2AdvertisementSpec;
-use ferrolb_crds::selector::{any_matches, matches};
-
-use crate::facts::{Endpoints, NodeFacts, PoolFacts, ServiceFacts, Speaker};
 use crate::interfaces::InterfaceFilter;
-use crate::order;
+use crate::order::Rendezvous;
+use crate::roster::{Eligible, Exclusion, Roster};
 
-/// A node that may announce a Service's addresses.
+/// A node that may announce an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The node's name.
-    pub node: String,
+    pub node: Arc<str>,
     /// The interfaces on which it may.
     pub interfaces: InterfaceFilter,
     /// It is not Ready or cordoned, and comes after those that are neither.
     pub demoted: bool,
-    /// The Service's annotation names it.
+    /// A Service's annotation names it.
     pub preferred: bool,
     /// Sum of the weights of the preferences that match it.
     pub weight: i64,
 }
 
-/// Who may announce a Service's addresses, and who may not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who may announce an address, and who may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// The nodes that may, best first.
+    /// The nodes that may, best first: usable before demoted, the preferred node, the preference weight, the hash.
+    /// This is the order for every question but that of the [first placement](Self::for_first_placement).
     pub candidates: Vec<Candidate>,
-    /// The nodes that may not, each with the first reason that was found.
-    pub excluded: BTreeMap<String, Exclusion>,
+    roster: Arc<Roster>,
+    without_endpoint: BTreeSet<Arc<str>>,
 }
 
-/// Why no node may announce a Service's addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why no node may announce an address, whatever the nodes' state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unannounced {
-    /// The Service has no address.
+    /// No Service has the address.
     NoAddress,
-    /// No pool contains the addresses.
+    /// No pool contains the address.
     NoPool,
-    /// No L2Advertisement selects the pool and the Service.
+    /// No L2Advertisement selects the pool and all Services that have the address.
     NoAdvertisement,
 }
 
-/// What keeps a Service's addresses from being announced.
+/// What keeps an address from being announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hindrance {
     /// No node may, whatever its state.
@@ -55,175 +54,78 @@ pub enum Hindrance {
     NoNode(BTreeMap<Exclusion, usize>),
 }
 
-/// Why a node may not announce a Service's addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Exclusion {
-    /// No advertisement of the Service selects the node.
-    NotSelected,
-    /// The node's label takes it out of load balancing.
-    ExcludeLabel,
-    /// The node's network is not set up.
-    NetworkUnavailable,
-    /// The node was declared out of service.
-    OutOfService,
-    /// The node's speaker has no live Lease.
-    NoSpeaker,
-    /// None of the node's interfaces that may announce is up.
-    NoInterface,
-    /// externalTrafficPolicy is Local, and the node has no endpoint that serves.
-    NoLocalEndpoint,
+/// What the Services that have an address want of its place.
+#[derive(Debug)]
+pub(crate) struct Wishes<'a> {
+    /// The address whose hash decides: the first one of the first Service, so that what belongs together stays so.
+    pub(crate) first_address: IpAddr,
+    /// The node that the first Service names that names one.
+    pub(crate) preferred_node: Option<&'a str>,
+    /// For each Service whose externalTrafficPolicy is Local, the nodes that it lets announce.
+    pub(crate) local: Vec<BTreeSet<&'a str>>,
 }
 
-impl fmt::Display for Exclusion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotSelected => "no L2Advertisement of the Service selects the node",
-            Self::ExcludeLabel => {
-                "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers"
-            }
-            Self::NetworkUnavailable => "the node's condition NetworkUnavailable is True",
-            Self::OutOfService => "the node has the taint node.kubernetes.io/out-of-service",
-            Self::NoSpeaker => "the node's speaker has no live Lease",
-            Self::NoInterface => "no interface of the node that may announce is up",
-            Self::NoLocalEndpoint => "externalTrafficPolicy is Local, and the node has no serving endpoint",
-        })
+impl Wishes<'_> {
+    fn allow(&self, node: &str) -> bool {
+        self.local.iter().all(|nodes| nodes.contains(node))
     }
 }
 
-/// Decides who may announce a Service's addresses, and in which order.
-///
-/// The advertisements that count are those that select the Service and a pool of each of its addresses, so that the
-/// addresses of a Service stay together.
-///
-/// # Errors
-/// When no node may, whatever its state.
-pub fn place<'a>(
-    service: &ServiceFacts,
-    endpoints: &Endpoints,
-    nodes: impl IntoIterator<Item = &'a NodeFacts>,
-    pools: &[PoolFacts],
-    advertisements: &[L2AdvertisementSpec],
-) -> Result<Placement, Unannounced> {
-    let &first_address = service.addresses.first().ok_or(Unannounced::NoAddress)?;
-    let selecting = selecting(service, pools, advertisements)?;
-    let mut placement = Placement::default();
-    for node in nodes {
-        match consider(service, endpoints, node, &selecting) {
-            Ok(candidate) => placement.candidates.push(candidate),
-            Err(exclusion) => _ = placement.excluded.insert(node.name.clone(), exclusion),
+impl Placement {
+    pub(crate) fn new(roster: Arc<Roster>, wishes: &Wishes<'_>) -> Self {
+        let (may, may_not): (Vec<&Eligible>, Vec<_>) =
+            roster.eligible.iter().partition(|eligible| wishes.allow(&eligible.node));
+        let without_endpoint = may_not.into_iter().map(|eligible| eligible.node.clone()).collect();
+        let mut hash = Rendezvous::new(wishes.first_address);
+        let candidate = |Eligible { node, interfaces, demoted, weight }: &Eligible| Candidate {
+            node: node.clone(),
+            interfaces: interfaces.clone(),
+            demoted: *demoted,
+            preferred: wishes.preferred_node == Some(node),
+            weight: *weight,
+        };
+        let mut candidates: Vec<_> =
+            may.into_iter().map(|eligible| (hash.of(&eligible.node), candidate(eligible))).collect();
+        candidates.sort_unstable_by(|(hash, candidate), (other_hash, other)| {
+            let by_preference = candidate.preference().cmp(&other.preference());
+            by_preference.then(other_hash.cmp(hash)).then_with(|| candidate.node.cmp(&other.node))
+        });
+        let candidates = candidates.into_iter().map(|(_, candidate)| candidate).collect();
+        Self { candidates, roster, without_endpoint }
+    }
+
+    /// Why a node may not announce the address; `None` if it may, or is not known.
+    pub fn exclusion(&self, node: &str) -> Option<Exclusion> {
+        let without_endpoint = || self.without_endpoint.contains(node).then_some(Exclusion::NoLocalEndpoint);
+        self.roster.excluded.get(node).copied().or_else(without_endpoint)
+    }
+
+    /// The nodes that may not announce the address, each with the first reason that was found.
+    pub fn excluded(&self) -> impl Iterator<Item = (&str, Exclusion)> {
+        let excluded = self.roster.excluded.iter().map(|(node, exclusion)| (&**node, *exclusion));
+        excluded.chain(self.without_endpoint.iter().map(|node| (&**node, Exclusion::NoLocalEndpoint)))
+    }
+}
+
+impl Candidate {
+    /// What counts before anything else; less is better.
+    pub(crate) fn preference(&self) -> (bool, bool, Reverse<i64>) {
+        (self.demoted, !self.preferred, Reverse(self.weight))
+    }
+}
+
+impl Hindrance {
+    /// What keeps the address from being announced; `None` if a node may. The order does not matter here, so that
+    /// this costs no more than finding the first that may.
+    pub(crate) fn of(roster: &Roster, wishes: &Wishes<'_>) -> Option<Self> {
+        if roster.eligible.iter().any(|eligible| wishes.allow(&eligible.node)) {
+            return None;
         }
-    }
-    order::sort(&mut placement.candidates, first_address);
-    Ok(placement)
-}
-
-/// Why no node may announce a Service's addresses now; `None` if one may. The order does not matter here, so that
-/// this costs no more than finding the first that may.
-pub fn hindrance<'a>(
-    service: &ServiceFacts,
-    endpoints: &Endpoints,
-    nodes: impl IntoIterator<Item = &'a NodeFacts>,
-    pools: &[PoolFacts],
-    advertisements: &[L2AdvertisementSpec],
-) -> Option<Hindrance> {
-    let selecting = match selecting(service, pools, advertisements) {
-        Ok(selecting) => selecting,
-        Err(unannounced) => return Some(Hindrance::Unannounced(unannounced)),
-    };
-    let mut excluded = BTreeMap::new();
-    for node in nodes {
-        match consider(service, endpoints, node, &selecting) {
-            Ok(_) => return None,
-            Err(exclusion) => *excluded.entry(exclusion).or_default() += 1,
+        let mut excluded = BTreeMap::new();
+        let without_endpoint = roster.eligible.iter().map(|_| &Exclusion::NoLocalEndpoint);
+        for exclusion in roster.excluded.values().chain(without_endpoint) {
+            *excluded.entry(*exclusion).or_default() += 1;
         }
+        Some(Self::NoNode(excluded))
     }
-    Some(Hindrance::NoNode(excluded))
-}
-
-/// The advertisements that count for a Service.
-fn selecting<'a>(
-    service: &ServiceFacts,
-    pools: &[PoolFacts],
-    advertisements: &'a [L2AdvertisementSpec],
-) -> Result<Vec<&'a L2AdvertisementSpec>, Unannounced> {
-    if service.addresses.is_empty() {
-        return Err(Unannounced::NoAddress);
-    }
-    let homes = service
-        .addresses
-        .iter()
-        .map(|&address| home(address, pools))
-        .collect::<Option<Vec<_>>>()
-        .ok_or(Unannounced::NoPool)?;
-    let selecting: Vec<_> = advertisements
-        .iter()
-        .filter(|spec| selects_service(spec, service) && homes.iter().all(|pool| selects_pool(spec, pool)))
-        .collect();
-    if selecting.is_empty() { Err(Unannounced::NoAdvertisement) } else { Ok(selecting) }
-}
-
-/// The pool that an address belongs to: the Ready pool that contains it, else the first other one that does.
-fn home(address: IpAddr, pools: &[PoolFacts]) -> Option<&PoolFacts> {
-    let mut containing = pools.iter().filter(|pool| pool.contains(address));
-    containing.clone().find(|pool| pool.ready).or_else(|| containing.next())
-}
-
-fn consider(
-    service: &ServiceFacts,
-    endpoints: &Endpoints,
-    node: &NodeFacts,
-    advertisements: &[&L2AdvertisementSpec],
-) -> Result<Candidate, Exclusion> {
-    let selecting = || advertisements.iter().filter(|spec| selects_node(spec, node));
-    let interfaces = selecting()
-        .map(|spec| InterfaceFilter::from_patterns(&spec.interfaces))
-        .reduce(InterfaceFilter::union)
-        .ok_or(Exclusion::NotSelected)?;
-    if node.excluded {
-        return Err(Exclusion::ExcludeLabel);
-    }
-    if node.network_unavailable {
-        return Err(Exclusion::NetworkUnavailable);
-    }
-    if node.out_of_service {
-        return Err(Exclusion::OutOfService);
-    }
-    match &node.speaker {
-        Speaker::Absent => return Err(Exclusion::NoSpeaker),
-        Speaker::Live { interfaces: up } if !up.iter().any(|name| interfaces.matches(name)) => {
-            return Err(Exclusion::NoInterface);
-        }
-        Speaker::Live { .. } => {}
-    }
-    if service.local && !endpoints.eligible_nodes().contains(&node.name) {
-        return Err(Exclusion::NoLocalEndpoint);
-    }
-    let weight = selecting()
-        .flat_map(|spec| &spec.preferred_node_selectors)
-        .filter(|preference| matches(&preference.preference, Some(&node.labels)))
-        .map(|preference| i64::from(preference.weight))
-        .sum();
-    Ok(Candidate {
-        node: node.name.clone(),
-        interfaces,
-        demoted: node.demoted(),
-        preferred: service.preferred_node.as_deref() == Some(&node.name),
-        weight,
-    })
-}
-
-fn selects_service(spec: &L2AdvertisementSpec, service: &ServiceFacts) -> bool {
-    spec.service_selectors.is_empty() || any_matches(&spec.service_selectors, Some(&service.labels))
-}
-
-/// Whether the advertisement is for the addresses of a pool.
-pub fn selects_pool(spec: &L2AdvertisementSpec, pool: &PoolFacts) -> bool {
-    (spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty())
-        || spec.ip_address_pools.contains(&pool.name)
-        || any_matches(&spec.ip_address_pool_selectors, Some(&pool.labels))
-}
-
-/// Whether the advertisement lets a node announce, as far as its labels tell.
-pub fn selects_node(spec: &L2AdvertisementSpec, node: &NodeFacts) -> bool {
-    spec.node_selectors.is_empty() || any_matches(&spec.node_selectors, Some(&node.labels))
 }

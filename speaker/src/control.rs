@@ -153,11 +153,11 @@ impl Control {
         if !self.loaded || !*self.wiring.held.borrow() {
             return;
         }
-        let desired = self.index.plan(Speaker::Live { interfaces });
+        let changed = self.index.plan(Speaker::Live { interfaces });
         self.wiring.desired.send_if_modified(|known| {
-            let differs = known.as_deref() != Some(&desired);
+            let differs = changed || known.is_none();
             if differs {
-                *known = Some(Arc::new(desired));
+                *known = Some(self.index.desired());
             }
             differs
         });

@@ -1,91 +1,102 @@
-//! What this node is to announce, from the facts about the whole cluster.
+//! What this node is to announce, from the placement of every address.
 //!
-//! Every speaker computes the same order of candidates from the same objects. An address that several Services share
-//! is announced by one node: the first Service by name gives the order, and candidates that another one excludes
-//! drop out.
+//! Every speaker computes the same placement from the same objects. The plan is kept, and only what a change touches
+//! is decided anew.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ferrolb_crds::L2AdvertisementSpec;
-use ferrolb_placement::{
-    Endpoints, Exclusion, InterfaceFilter, NodeFacts, Placement, PoolFacts, ServiceFacts, place,
-};
+use ferrolb_placement::{Exclusion, InterfaceFilter, Placement, Planner, Touched};
 
 use crate::ownership::{Desired, DesiredAddress, ServiceName, Standing};
 
-/// What the decision depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// This node.
-    pub node: &'a str,
-    /// The Services of our class that have addresses.
-    pub services: &'a BTreeMap<ServiceName, ServiceFacts>,
-    /// Their endpoints; one that is missing has none.
-    pub endpoints: &'a BTreeMap<ServiceName, Endpoints>,
-    /// All nodes.
-    pub nodes: &'a [NodeFacts],
-    /// All pools.
-    pub pools: &'a [PoolFacts],
-    /// All advertisements.
-    pub advertisements: &'a [L2AdvertisementSpec],
+/// What this node is to announce, and which of it has to be decided anew.
+#[derive(Debug)]
+pub struct Plan {
+    node: String,
+    desired: Arc<Desired>,
+    stale: Stale,
 }
 
-/// Decides for all addresses.
-pub fn plan(facts: &Facts<'_>) -> Desired {
-    let mut sharing: BTreeMap<IpAddr, Vec<&ServiceName>> = BTreeMap::new();
-    for (name, service) in facts.services {
-        for &address in &service.addresses {
-            sharing.entry(address).or_default().push(name);
+#[derive(Debug, Default)]
+struct Stale {
+    all: bool,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl Plan {
+    /// A plan of nothing, for this node.
+    pub fn new(node: &str) -> Self {
+        Self { node: node.to_owned(), desired: Arc::default(), stale: Stale::default() }
+    }
+
+    /// Notes what has to be decided anew.
+    pub fn note(&mut self, touched: Touched) {
+        match touched {
+            Touched::Addresses(addresses) => self.stale.addresses.extend(addresses),
+            Touched::All => self.stale.all = true,
         }
     }
-    let placements: BTreeMap<&ServiceName, Placement> = facts
-        .services
-        .iter()
-        .filter_map(|(name, service)| {
-            let none = Endpoints::default();
-            let endpoints = facts.endpoints.get(name).unwrap_or(&none);
-            let placement = place(service, endpoints, facts.nodes, facts.pools, facts.advertisements);
-            placement.ok().map(|placement| (name, placement))
-        })
-        .collect();
-    sharing
-        .into_iter()
-        .filter_map(|(address, names)| {
-            // An advertisement has to select all Services of a sharing set.
-            let placements: Option<Vec<&Placement>> = names.iter().map(|name| placements.get(name)).collect();
-            let (standing, interfaces) = stand(facts.node, &placements?)?;
-            let services = names.into_iter().cloned().collect::<Arc<[_]>>();
-            Some((address, DesiredAddress { services, interfaces, standing }))
-        })
-        .collect()
+
+    /// Decides what has to be decided anew. Says whether that changed something.
+    pub fn update(&mut self, planner: &mut Planner<Arc<ServiceName>>) -> bool {
+        let Stale { all, mut addresses } = std::mem::take(&mut self.stale);
+        if all {
+            addresses.extend(planner.addresses().chain(self.desired.keys().copied()));
+        }
+        let mut changed = false;
+        for address in addresses {
+            let wanted = self.decide(planner, address);
+            if self.desired.get(&address) == wanted.as_ref() {
+                continue;
+            }
+            changed = true;
+            // What others hold of the plan stays as it is.
+            let desired = Arc::make_mut(&mut self.desired);
+            match wanted {
+                Some(wanted) => drop(desired.insert(address, wanted)),
+                None => drop(desired.remove(&address)),
+            }
+        }
+        changed
+    }
+
+    /// What this node is to announce.
+    pub fn desired(&self) -> Arc<Desired> {
+        Arc::clone(&self.desired)
+    }
+
+    fn decide(&self, planner: &mut Planner<Arc<ServiceName>>, address: IpAddr) -> Option<DesiredAddress> {
+        let placement = planner.place(address).ok()?;
+        let (standing, interfaces) = stand(&self.node, &placement);
+        let names = planner.services_at(address);
+        let known = self.desired.get(&address).map(|known| &known.services);
+        let known = known.filter(|known| known.iter().eq(names.iter().map(|name| &**name)));
+        let services = known.cloned().unwrap_or_else(|| names.iter().map(|name| (**name).clone()).collect());
+        Some(DesiredAddress { services, interfaces, standing })
+    }
 }
 
 /// This node's place, and the interfaces on which it may announce.
-fn stand(node: &str, placements: &[&Placement]) -> Option<(Standing, InterfaceFilter)> {
-    let (first, others) = placements.split_first()?;
-    let mut candidates = first.candidates.iter().filter(|candidate| {
-        others.iter().all(|other| other.candidates.iter().any(|also| also.node == candidate.node))
-    });
-    let best = candidates.next();
-    let own = best.into_iter().chain(candidates).find(|candidate| candidate.node == node);
-    let Some(own) = own else {
-        let reason = placements.iter().find_map(|placement| placement.excluded.get(node));
-        let reason = reason.copied().unwrap_or(Exclusion::NotSelected);
-        return Some((Standing::Excluded { reason }, InterfaceFilter::Matching([].into())));
+fn stand(node: &str, placement: &Placement) -> (Standing, InterfaceFilter) {
+    let Some(own) = placement.candidates.iter().find(|candidate| &*candidate.node == node) else {
+        let reason = placement.exclusion(node).unwrap_or(Exclusion::NotSelected);
+        return (Standing::Excluded { reason }, InterfaceFilter::none());
     };
-    let standing = match best {
-        Some(best) if best.node != node => Standing::Behind { first: best.node.as_str().into() },
-        _ => Standing::First,
+    let standing = match placement.candidates.first() {
+        Some(best) if &*best.node != node => Standing::Behind { first: best.node.clone() },
+        Some(_) | None => Standing::First,
     };
-    Some((standing, own.interfaces.clone()))
+    (standing, own.interfaces.clone())
 }
 
 #[cfg(test)]
 mod tests {
-    use ferrolb_crds::AddressRange;
-    use ferrolb_placement::{Speaker, rendezvous};
+    use std::time::Instant;
+
+    use ferrolb_crds::L2AdvertisementSpec;
+    use ferrolb_placement::{NodeFacts, PoolFacts, ServiceFacts, Speaker, rendezvous};
 
     use super::*;
 
@@ -95,26 +106,11 @@ mod tests {
     fn exactly_one_node_is_first_and_the_others_know_it() {
         let mut cluster = Cluster::new();
         cluster.service("web", &[VIP]);
-        let best = best(&cluster.node_names(), VIP);
-        for node in cluster.node_names() {
+        let best = best(&NODES, VIP);
+        for node in NODES {
             let expected =
-                if node == best { Standing::First } else { Standing::Behind { first: best.as_str().into() } };
-            assert_eq!(cluster.plan(&node)[&address(VIP)].standing, expected, "{node}");
-        }
-    }
-
-    #[test]
-    fn both_addresses_of_a_service_stay_together() {
-        let mut cluster = Cluster::new();
-        for n in 0..20 {
-            cluster.service(&format!("web-{n}"), &[&format!("192.168.1.{n}"), &format!("fd00::{n}")]);
-        }
-        for node in cluster.node_names() {
-            let desired = cluster.plan(&node);
-            for n in 0..20 {
-                let standing = |text: String| &desired[&address(&text)].standing;
-                assert_eq!(standing(format!("192.168.1.{n}")), standing(format!("fd00::{n}")), "{node}");
-            }
+                if node == best { Standing::First } else { Standing::Behind { first: best.into() } };
+            assert_eq!(cluster.plan(node)[&address(VIP)].standing, expected, "{node}");
         }
     }
 
@@ -122,114 +118,104 @@ mod tests {
     fn a_node_without_a_live_lease_is_passed_over() {
         let mut cluster = Cluster::new();
         cluster.service("web", &[VIP]);
-        let best = best(&cluster.node_names(), VIP);
-        for node in &mut cluster.nodes {
-            if node.name == best {
-                node.speaker = Speaker::Absent;
-            }
-        }
-        let left: Vec<_> = cluster.node_names().into_iter().filter(|node| *node != best).collect();
-        let second = self::best(&left, VIP);
-        assert_eq!(cluster.plan(&second)[&address(VIP)].standing, Standing::First);
-        assert_eq!(
-            cluster.plan(&best)[&address(VIP)].standing,
-            Standing::Excluded { reason: Exclusion::NoSpeaker }
-        );
+        let best = best(&NODES, VIP);
+        let silent = NodeFacts { speaker: Speaker::Absent, ..node(best) };
+        let touched = cluster.planner.set_node(best, Some(silent));
+        assert_eq!(touched, Touched::All);
+        let left = NODES.into_iter().filter(|node| *node != best).collect::<Vec<_>>();
+        assert_eq!(cluster.plan(self::best(&left, VIP))[&address(VIP)].standing, Standing::First);
+        let excluded = &cluster.plan(best)[&address(VIP)];
+        assert_eq!(excluded.standing, Standing::Excluded { reason: Exclusion::NoSpeaker });
+        assert_eq!(excluded.interfaces, InterfaceFilter::none());
     }
 
     #[test]
-    fn services_that_share_an_address_have_one_owner_with_endpoints_of_all() {
+    fn only_what_a_change_touches_is_decided_anew() {
         let mut cluster = Cluster::new();
-        cluster.service("a", &[VIP]);
-        cluster.service("b", &[VIP, "fd00::1"]);
-        for (service, nodes) in [("a", ["node-1", "node-2"]), ("b", ["node-2", "node-3"])] {
-            cluster.services.get_mut(&name(service)).unwrap().local = true;
-            let ready = nodes.map(str::to_owned).into();
-            cluster.endpoints.insert(name(service), Endpoints { ready, ..Default::default() });
-        }
-        let wanted = &cluster.plan("node-2")[&address(VIP)];
-        assert_eq!(wanted.standing, Standing::First);
-        assert_eq!(*wanted.services, [name("a"), name("b")]);
-        for node in ["node-1", "node-3"] {
-            let excluded = Standing::Excluded { reason: Exclusion::NoLocalEndpoint };
-            assert_eq!(cluster.plan(node)[&address(VIP)].standing, excluded, "{node}");
-        }
+        let mut plan = Plan::new(NODES[0]);
+        let (touched_a, touched_b) = (cluster.touch("a", &[VIP]), cluster.touch("b", &["192.168.1.241"]));
+        plan.note(touched_a);
+        assert!(plan.update(&mut cluster.planner));
+        assert_eq!(plan.desired().len(), 1, "nobody told of the other");
+        plan.note(touched_b);
+        assert!(plan.update(&mut cluster.planner));
+        plan.note(Touched::All);
+        assert!(!plan.update(&mut cluster.planner), "nothing changed");
+        let held = plan.desired();
+        plan.note(cluster.planner.set_service(&name("a"), None));
+        assert!(plan.update(&mut cluster.planner));
+        assert_eq!((held.len(), plan.desired().len()), (2, 1));
     }
 
     #[test]
-    fn an_advertisement_must_select_every_service_of_a_sharing_set() {
+    fn the_services_of_an_address_come_in_the_order_of_their_names() {
         let mut cluster = Cluster::new();
-        cluster.service("a", &[VIP]);
-        cluster.service("b", &[VIP]);
-        cluster.services.get_mut(&name("b")).unwrap().labels = [("app".into(), "b".into())].into();
-        cluster.advertisements[0].service_selectors =
-            vec![serde_json::from_str(r#"{"matchLabels":{"app":"b"}}"#).unwrap()];
-        assert!(cluster.plan("node-1").is_empty());
+        for service in ["b", "c", "a"] {
+            cluster.service(service, &[VIP]);
+        }
+        let services = cluster.plan(NODES[0])[&address(VIP)].services.clone();
+        assert_eq!(*services, ["a", "b", "c"].map(|service| (*name(service)).clone()));
     }
 
     #[test]
-    fn addresses_outside_every_pool_or_without_advertisement_are_not_desired() {
+    fn addresses_outside_every_pool_are_not_desired() {
         let mut cluster = Cluster::new();
         cluster.service("web", &["10.9.9.9"]);
-        assert!(cluster.plan("node-1").is_empty());
-        cluster.service("web", &[VIP]);
-        assert_eq!(cluster.plan("node-1").len(), 1);
-        cluster.advertisements.clear();
-        assert!(cluster.plan("node-1").is_empty());
+        assert!(cluster.plan(NODES[0]).is_empty());
     }
 
+    const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
+
     struct Cluster {
-        services: BTreeMap<ServiceName, ServiceFacts>,
-        endpoints: BTreeMap<ServiceName, Endpoints>,
-        nodes: Vec<NodeFacts>,
-        pools: Vec<PoolFacts>,
-        advertisements: Vec<L2AdvertisementSpec>,
+        planner: Planner<Arc<ServiceName>>,
     }
 
     impl Cluster {
         /// Three nodes, one pool, and an advertisement of everything.
+        #[expect(clippy::disallowed_methods, reason = "time does not matter here")]
         fn new() -> Self {
-            let range = |text: &str| text.parse::<AddressRange>().unwrap();
-            let node = |n| NodeFacts {
-                name: format!("node-{n}"),
-                ready: true,
-                speaker: Speaker::Live { interfaces: vec!["eth0".into()] },
+            let mut planner = Planner::default();
+            let pool = PoolFacts {
+                name: "pool".into(),
+                ranges: vec!["192.168.1.0/24".parse().unwrap()],
                 ..Default::default()
             };
-            Self {
-                services: BTreeMap::new(),
-                endpoints: BTreeMap::new(),
-                nodes: (1..=3).map(node).collect(),
-                pools: vec![PoolFacts {
-                    name: "pool".into(),
-                    ranges: vec![range("192.168.1.0/24"), range("fd00::/64")],
-                    ..Default::default()
-                }],
-                advertisements: vec![L2AdvertisementSpec::default()],
-            }
+            let told = NODES.map(|name| planner.set_node(name, Some(node(name))));
+            assert_eq!(told, [const { Touched::All }; 3]);
+            assert_eq!(planner.set_pool("pool", Some(pool), Instant::now()), Touched::All);
+            let everything = L2AdvertisementSpec::default();
+            assert_eq!(planner.set_advertisement("all", Some(everything)), Touched::All);
+            Self { planner }
         }
 
         fn service(&mut self, service: &str, addresses: &[&str]) {
+            assert!(!self.touch(service, addresses).is_empty());
+        }
+
+        fn touch(&mut self, service: &str, addresses: &[&str]) -> Touched {
             let addresses = addresses.iter().map(|text| address(text)).collect();
-            self.services.insert(name(service), ServiceFacts { addresses, ..Default::default() });
+            self.planner.set_service(&name(service), Some(ServiceFacts { addresses, ..Default::default() }))
         }
 
-        fn node_names(&self) -> Vec<String> {
-            self.nodes.iter().map(|node| node.name.clone()).collect()
-        }
-
-        fn plan(&self, node: &str) -> Desired {
-            let Self { services, endpoints, nodes, pools, advertisements } = self;
-            plan(&Facts { node, services, endpoints, nodes, pools, advertisements })
+        fn plan(&mut self, node: &str) -> Arc<Desired> {
+            let mut plan = Plan::new(node);
+            plan.note(Touched::All);
+            plan.update(&mut self.planner);
+            plan.desired()
         }
     }
 
-    fn best(nodes: &[String], first_address: &str) -> String {
-        nodes.iter().max_by_key(|node| rendezvous(node, address(first_address))).unwrap().clone()
+    fn node(name: &str) -> NodeFacts {
+        let speaker = Speaker::Live { interfaces: vec!["eth0".into()] };
+        NodeFacts { name: name.into(), ready: true, speaker, ..Default::default() }
     }
 
-    fn name(service: &str) -> ServiceName {
-        ServiceName { namespace: "default".into(), name: service.into() }
+    fn best<'a>(nodes: &[&'a str], first_address: &str) -> &'a str {
+        nodes.iter().max_by_key(|node| rendezvous(node, address(first_address))).unwrap()
+    }
+
+    fn name(service: &str) -> Arc<ServiceName> {
+        Arc::new(ServiceName { namespace: "default".into(), name: service.into() })
     }
 
     fn address(text: &str) -> IpAddr {

@@ -1,6 +1,5 @@
 //! Objects about Services, by their own names and by the Services' names.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
@@ -26,14 +25,6 @@ impl<K, V> Default for ByService<K, V> {
 }
 
 impl<K: Clone + Eq + Hash + Ord, V: About> ByService<K, V> {
-    pub(super) fn get<Q>(&self, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.objects.get(key)
-    }
-
     /// Puts an object in, or takes it out. Returns what was there before.
     pub(super) fn set(&mut self, key: K, object: Option<V>) -> Option<V> {
         let before = self.objects.remove(&key);

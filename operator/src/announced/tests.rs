@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ferrolb_placement::Speaker;
+use ferrolb_placement::{GRACE, Speaker};
 use k8s_openapi::api::core::v1::{Node, Service};
 use serde::de::DeserializeOwned;
 
@@ -18,8 +18,9 @@ fn an_address_is_announced_where_a_node_may() {
 
 #[test]
 fn nothing_is_said_of_a_service_without_an_address() {
-    let scene = Scene::new();
-    assert!(scene.surroundings.judge(&request("{}"), &Assignment::default(), &[]).is_none());
+    let mut scene = Scene::new();
+    scene.surroundings.set_service(&request("{}"), &Assignment::default());
+    assert!(scene.surroundings.judge(&key("web"), &[]).is_none());
 }
 
 #[test]
@@ -30,7 +31,7 @@ fn what_keeps_an_address_from_being_announced_is_told_without_a_nodes_name() {
     scene.set_advertisement("{serviceSelectors: [{matchLabels: {app: db}}]}");
     assert!(scene.judge("{}").starts_with("False NoAdvertisement"));
     scene.set_advertisement("{nodeSelectors: [{matchLabels: {a: b}}]}");
-    let no_node = "False NoEligibleNode: no node may announce the addresses: ";
+    let no_node = "False NoEligibleNode: no node may announce the address: ";
     assert_eq!(scene.judge("{}"), format!("{no_node}no L2Advertisement of the Service selects the node"));
     scene.set_advertisement("{}");
     scene.surroundings.remove_lease("node-1", scene.now);
@@ -42,8 +43,56 @@ fn what_keeps_an_address_from_being_announced_is_told_without_a_nodes_name() {
 #[test]
 fn a_pool_that_is_gone_is_told_as_such() {
     let mut scene = Scene::new();
-    scene.surroundings.set_objects(&[], &[]);
-    assert!(scene.judge("{}").starts_with("False NoAdvertisement: no pool contains the addresses"));
+    scene.surroundings.set_objects(&[], &[], scene.now);
+    assert!(scene.judge("{}").starts_with("False NoAdvertisement: no pool contains the address"));
+}
+
+#[test]
+fn while_a_pool_is_being_renamed_nothing_else_is_told() {
+    let mut scene = Scene::new();
+    assert!(scene.judge("{}").starts_with("True"));
+    scene.surroundings.set_objects(&[], &[], scene.now);
+    assert!(scene.judge("{}").starts_with("True"));
+    assert_eq!(scene.surroundings.poll_timeout(), Some(scene.now + GRACE));
+    assert!(scene.surroundings.handle_timeout(scene.now + GRACE));
+    assert!(scene.judge("{}").starts_with("False NoAdvertisement: no pool contains the address"));
+}
+
+#[test]
+fn each_address_is_judged_by_itself() {
+    let mut scene = Scene::new();
+    scene.give(&request("{}"), &["10.0.0.1", "fd00::1"]);
+    assert_eq!(
+        scene.told("web", &[]),
+        "False NoAdvertisement: fd00::1: no pool contains the address, so no L2Advertisement can select it"
+    );
+    scene.set_advertisement("{ipAddressPools: [other]}");
+    assert_eq!(
+        scene.told("web", &[]),
+        "False NoAdvertisement: 10.0.0.1: no L2Advertisement selects this Service and the address's pool: create \
+         one; fd00::1: no pool contains the address, so no L2Advertisement can select it"
+    );
+}
+
+#[test]
+fn services_that_share_an_address_are_judged_together() {
+    let mut scene = Scene::new();
+    let db = request_of("db", "{}");
+    scene.set_advertisement("{serviceSelectors: [{matchLabels: {app: web}}]}");
+    assert!(scene.judge("{}").starts_with("True"));
+    assert_eq!(scene.give(&db, &["10.0.0.1"]), [key("web")]);
+    for service in ["web", "db"] {
+        let told = scene.told(service, &[]);
+        assert!(told.contains("every Service that shares the address"), "{service}: {told}");
+    }
+    assert!(scene.give(&db, &["10.0.0.1"]).is_empty(), "nothing is new");
+    assert!(
+        scene.give(&request_of("third", "{}"), &["10.0.0.1"]).is_empty(),
+        "nothing differs for the others"
+    );
+    assert!(scene.surroundings.remove_service(&key("third")).is_empty());
+    assert_eq!(scene.surroundings.remove_service(&key("db")), [key("web")]);
+    assert!(scene.told("web", &[]).starts_with("True"));
 }
 
 #[test]
@@ -56,20 +105,25 @@ fn traffic_to_local_endpoints_needs_one_on_a_node_that_may_announce() {
              endpoints: [{{addresses: [10.1.0.1], nodeName: {node}, conditions: {conditions}}}]}}"
         )))
     };
-    let key = || ServiceKey::new("default", "web-abc");
-    let affected = vec![ServiceKey::new("default", "web")];
+    let slice = || key("web-abc");
+    let affected = vec![key("web")];
     assert!(scene.judge(local).starts_with("False NoServingEndpoint"));
     assert_eq!(scene.judge("{}"), "True Announced: a node announces it", "any node takes it to any pod");
-    assert_eq!(scene.surroundings.set_slice(key(), on("node-9", "{ready: true}")), affected);
+    assert!(scene.surroundings.set_slice(slice(), on("node-9", "{ready: true}")).is_empty());
+    assert!(scene.judge(local).starts_with("False NoServingEndpoint"));
+    assert_eq!(scene.surroundings.set_slice(slice(), on("node-8", "{ready: true}")), affected);
     assert!(scene.judge(local).starts_with("False NoServingEndpoint"));
     for conditions in ["{ready: true}", "{}", "{ready: false, serving: true, terminating: true}"] {
-        scene.surroundings.set_slice(key(), on("node-1", conditions));
+        scene.surroundings.set_slice(slice(), on("node-1", conditions));
         assert!(scene.judge(local).starts_with("True"), "{conditions}");
     }
-    assert!(scene.surroundings.set_slice(key(), on("node-1", "{ready: false, serving: true}")).is_empty());
-    scene.surroundings.set_slice(key(), on("node-1", "{ready: false, serving: false}"));
+    assert!(
+        scene.surroundings.set_slice(slice(), on("node-1", "{ready: false, terminating: true}")).is_empty()
+    );
+    let useless = on("node-1", "{ready: false, serving: false}");
+    assert_eq!(scene.surroundings.set_slice(slice(), useless), affected);
     assert!(scene.judge(local).starts_with("False NoServingEndpoint"));
-    assert_eq!(scene.surroundings.set_slice(key(), None), affected);
+    assert!(scene.surroundings.set_slice(slice(), None).is_empty());
 }
 
 #[test]
@@ -168,7 +222,7 @@ impl Scene {
         let spec = format!(
             "{{metadata: {{name: l2}}, spec: {spec}, apiVersion: ferrolb.io/v1beta1, kind: L2Advertisement}}"
         );
-        self.surroundings.set_objects(&[Arc::new(pool)], &[Arc::new(read(&spec))]);
+        self.surroundings.set_objects(&[Arc::new(pool)], &[Arc::new(read(&spec))], self.now);
     }
 
     fn report(
@@ -189,23 +243,44 @@ impl Scene {
         self.surroundings.set_report(name, Report::of(&object))
     }
 
-    fn judge(&self, spec: &str) -> String {
+    fn judge(&mut self, spec: &str) -> String {
         self.judge_again(spec, &[])
     }
 
-    fn judge_again(&self, spec: &str, shown: &[Condition]) -> String {
-        let address: IpAddr = [10, 0, 0, 1].into();
-        let assignment = Assignment { v4: Some(Place { address, pool: "p".into() }), v6: None };
-        let Statement { status, reason, message, .. } =
-            self.surroundings.judge(&request(spec), &assignment, shown).expect("a statement");
+    fn judge_again(&mut self, spec: &str, shown: &[Condition]) -> String {
+        self.give(&request(spec), &["10.0.0.1"]);
+        self.told("web", shown)
+    }
+
+    /// A Service has addresses. Returns whom else that concerns.
+    fn give(&mut self, request: &Request, addresses: &[&str]) -> Vec<ServiceKey> {
+        let mut assignment = Assignment::default();
+        for address in addresses.iter().map(|text| text.parse::<IpAddr>().unwrap()) {
+            let place = Some(Place { address, pool: "p".into() });
+            if address.is_ipv4() { assignment.v4 = place } else { assignment.v6 = place }
+        }
+        self.surroundings.set_service(request, &assignment)
+    }
+
+    fn told(&mut self, service: &str, shown: &[Condition]) -> String {
+        let statement = self.surroundings.judge(&key(service), shown);
+        let Statement { status, reason, message, .. } = statement.expect("a statement");
         format!("{} {reason}: {message}", if status { "True" } else { "False" })
     }
 }
 
 fn request(spec: &str) -> Request {
-    let service: Service =
-        read(&format!("{{metadata: {{name: web, namespace: default, labels: {{app: web}}}}, spec: {spec}}}"));
+    request_of("web", spec)
+}
+
+fn request_of(name: &str, spec: &str) -> Request {
+    let metadata = format!("{{name: {name}, namespace: default, labels: {{app: {name}}}}}");
+    let service: Service = read(&format!("{{metadata: {metadata}, spec: {spec}}}"));
     Request::parse(&service)
+}
+
+fn key(service: &str) -> ServiceKey {
+    ServiceKey::new("default", service)
 }
 
 fn node(manifest: &str) -> NodeFacts {

@@ -13,10 +13,10 @@ use k8s_openapi::api::core::v1::Service;
 
 use super::Engine;
 use super::tracked::{Stance, Tracked};
-use crate::announced::{Report, Slice, Surroundings};
+use crate::announced::{Report, SliceOf, Surroundings};
 use crate::key::ServiceKey;
 use crate::ledger::{Claimant, Party};
-use crate::request::{Backend, Request, addresses_of, is_load_balancer, is_ours};
+use crate::request::{Request, addresses_of, is_load_balancer, is_ours};
 use crate::standing::judge;
 use crate::verdict::Shown;
 
@@ -46,6 +46,7 @@ impl Engine {
                 self.wake();
                 return;
             }
+            self.leave_surroundings(&key);
             Stance::Leaving
         };
         let tracked = self.services.entry(key.clone()).or_insert_with(|| Tracked::new(uid, &shown));
@@ -71,7 +72,7 @@ impl Engine {
     ) {
         let mut pools = pools.to_vec();
         pools.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        if self.surroundings.set_objects(&pools, advertisements) {
+        if self.surroundings.set_objects(&pools, advertisements, now) {
             self.enqueue_all(|_| true);
         }
         let standings = judge(&pools, &mut self.incumbents);
@@ -121,12 +122,9 @@ impl Engine {
     }
 
     /// Takes in a slice of a Service's endpoints, or that it is gone.
-    pub fn set_slice(&mut self, key: ServiceKey, slice: Option<Slice>) {
+    pub fn set_slice(&mut self, key: ServiceKey, slice: Option<SliceOf>) {
         for service in self.surroundings.set_slice(key, slice) {
-            let request = self.services.get(&service).and_then(Tracked::request);
-            if request.is_some_and(|request| matches!(request.sharing.backend, Backend::Local(_))) {
-                self.enqueue(&service);
-            }
+            self.enqueue(&service);
         }
     }
 

@@ -97,8 +97,14 @@ impl Engine {
         self.surroundings.doubt_leases();
         let mut requests: Vec<&Request> = self.services.values().filter_map(Tracked::request).collect();
         requests.sort_by_cached_key(|request| request.rank());
-        for request in requests {
+        for request in &requests {
             self.ledger.adopt(request);
+        }
+        // Who shares an address is known before the first is judged. All have their turn anyway.
+        for request in requests {
+            if let Some(has) = self.ledger.assignment(&request.service) {
+                self.surroundings.set_service(request, has);
+            }
         }
     }
 
@@ -117,6 +123,7 @@ impl Engine {
                 continue;
             }
             let rank = tracked.rank(&key);
+            let mut sharers = Vec::new();
             let patch = match &tracked.stance {
                 Stance::Leaving => {
                     let shown = &tracked.shown;
@@ -131,12 +138,14 @@ impl Engine {
                     let mut decision = self.ledger.decide(request);
                     self.waiting.set(&rank, std::mem::take(&mut decision.waits_for));
                     let shown = &tracked.shown.conditions;
-                    let announced = self.surroundings.judge(request, &decision.assignment, shown);
+                    sharers = self.surroundings.set_service(request, &decision.assignment);
+                    let announced = self.surroundings.judge(&key, shown);
                     let patch = tracked.state(&decision, announced, now, wall);
                     self.truces.extend(tracked.truce.map(|until| (until, key.clone())));
                     patch
                 }
             };
+            sharers.iter().for_each(|sharer| self.enqueue(sharer));
             self.pass_turn(&rank);
             let Some(tracked) = self.services.get_mut(&key) else { continue };
             match patch {
@@ -267,10 +276,18 @@ impl Engine {
 
     fn forget(&mut self, key: &ServiceKey) {
         self.waiting.forget(key);
+        self.leave_surroundings(key);
         if let Some(tracked) = self.services.remove(key) {
             self.pass_turn(&tracked.rank(key));
         }
         self.queue.remove(key);
+    }
+
+    /// A Service has no address any more that those who share it have to be judged by.
+    fn leave_surroundings(&mut self, key: &ServiceKey) {
+        for sharer in self.surroundings.remove_service(key) {
+            self.enqueue(&sharer);
+        }
     }
 
     fn judge_all(&mut self, differs: bool) {

@@ -1,22 +1,21 @@
 //! What the speaker knows of the cluster: facts, kept from watches, and the plan that follows from them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ferrolb_crds::lease::{self, Observed};
 use ferrolb_crds::{IPAddressPool, L2Advertisement, L2AdvertisementSpec};
-use ferrolb_placement::{Endpoints, Liveness, NodeFacts, PoolFacts, ServiceFacts, Speaker};
+use ferrolb_placement::{Liveness, NodeFacts, Planner, PoolFacts, ServiceFacts, Slice, Speaker, Touched};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::watcher::Event;
 
-use super::collection::Collection;
-use super::strip::SERVICE_NAME_LABEL;
+use super::listing::{Listing, Updates};
 use super::watch::{Change, Shown};
 use crate::ownership::{Desired, ServiceName};
-use crate::plan::{Facts, plan};
+use crate::plan::Plan;
 
 /// Which objects count.
 #[derive(Clone, Debug)]
@@ -33,178 +32,254 @@ pub struct Scope {
 #[derive(Debug)]
 pub struct Index {
     scope: Scope,
-    services: Collection<ServiceName, ServiceFacts>,
-    service_uids: Collection<ServiceName, String>,
-    slices: Collection<ServiceName, (ServiceName, Endpoints)>,
-    nodes: Collection<String, NodeFacts>,
-    node_uids: Collection<String, String>,
-    pools: Collection<String, PoolFacts>,
-    advertisements: Collection<String, L2AdvertisementSpec>,
-    leases: Collection<String, Observed>,
+    planner: Planner<Arc<ServiceName>>,
+    plan: Plan,
     liveness: Liveness,
+    /// The state of this node's speaker, as it knows it itself.
+    own: Speaker,
+    own_uid: Option<String>,
+    /// The UIDs of the Services that count.
+    uids: BTreeMap<Arc<ServiceName>, Box<str>>,
+    /// Whose Lease each one is, by its name.
+    leases: BTreeMap<String, String>,
+    listings: Listings,
+}
+
+/// What was listed of each kind.
+#[derive(Debug, Default)]
+struct Listings {
+    services: Listing<Arc<ServiceName>>,
+    slices: Listing<Arc<ServiceName>>,
+    nodes: Listing<String>,
+    pools: Listing<String>,
+    advertisements: Listing<String>,
+    leases: Listing<String>,
+}
+
+impl Listings {
+    fn are_loaded(&self) -> bool {
+        let Self { services, slices, nodes, pools, advertisements, leases } = self;
+        services.is_loaded()
+            && slices.is_loaded()
+            && nodes.is_loaded()
+            && pools.is_loaded()
+            && advertisements.is_loaded()
+            && leases.is_loaded()
+    }
 }
 
 impl Index {
     /// Knows nothing yet.
     pub fn new(scope: Scope) -> Self {
         Self {
+            planner: Planner::default(),
+            plan: Plan::new(&scope.node),
             liveness: Liveness::new(&scope.node),
+            own: Speaker::Absent,
+            own_uid: None,
+            uids: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            listings: Listings::default(),
             scope,
-            services: Collection::default(),
-            service_uids: Collection::default(),
-            slices: Collection::default(),
-            nodes: Collection::default(),
-            node_uids: Collection::default(),
-            pools: Collection::default(),
-            advertisements: Collection::default(),
-            leases: Collection::default(),
         }
     }
 
     /// Takes up a change. Says whether the plan may differ.
     pub fn apply(&mut self, change: &Change, now: Instant) -> bool {
-        let scope = &self.scope;
-        match change {
-            Change::Service(event) => {
-                self.service_uids
-                    .apply(event, |service| (service_name(&service.metadata), service.metadata.uid.clone()));
-                self.services.apply(event, |service| read_service(service, scope))
-            }
-            Change::EndpointSlice(event) => self.slices.apply(event, read_slice),
-            Change::Node(event) => {
-                self.node_uids.apply(event, |node| (name(&node.metadata), node.metadata.uid.clone()));
-                self.nodes.apply(event, |node| read_node(node, scope))
-            }
-            Change::Pool(event) => self
-                .pools
-                .apply(event, |pool: &IPAddressPool| (name(&pool.metadata), Some(PoolFacts::from(pool)))),
-            Change::Advertisement(event) => {
-                self.advertisements.apply(event, |advertisement: &L2Advertisement| {
-                    (name(&advertisement.metadata), Some(advertisement.spec.clone()))
-                })
-            }
-            Change::Lease(event) => self.apply_lease(event, now),
-        }
+        let was_loaded = self.is_loaded();
+        let differs = match change {
+            Change::Service(event) => self.apply_services(event),
+            Change::EndpointSlice(event) => self.apply_slices(event),
+            Change::Node(event) => self.apply_nodes(event),
+            Change::Pool(event) => self.apply_pools(event, now),
+            Change::Advertisement(event) => self.apply_advertisements(event),
+            Change::Lease(event) => self.apply_leases(event, now),
+        };
+        differs || was_loaded != self.is_loaded()
     }
 
-    /// Expires Leases. Says whether the plan may differ.
+    /// Ends what counted for a time only. Says whether the plan may differ.
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
-        self.liveness.handle_timeout(now)
+        let expired = self.liveness.handle_timeout(now);
+        let touched = self.planner.handle_timeout(now);
+        self.note(touched) | (expired && self.update_speakers())
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.liveness.poll_timeout()
+        [self.liveness.poll_timeout(), self.planner.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Whether every kind was listed once; a plan made before would be wrong.
     pub fn is_loaded(&self) -> bool {
-        self.services.is_loaded()
-            && self.slices.is_loaded()
-            && self.nodes.is_loaded()
-            && self.pools.is_loaded()
-            && self.advertisements.is_loaded()
-            && self.leases.is_loaded()
+        self.listings.are_loaded()
     }
 
     /// How many speakers have a Lease.
     pub fn speakers(&self) -> usize {
-        self.leases.items().len()
+        self.leases.len()
     }
 
     /// The UID of this node's object, if there is one.
     pub fn own_uid(&self) -> Option<&str> {
-        self.node_uids.items().get(&self.scope.node).map(String::as_str)
+        self.own_uid.as_deref()
     }
 
-    /// The UID of a Service.
+    /// The UID of a Service that counts.
     pub fn service_uid(&self, service: &ServiceName) -> Option<&str> {
-        self.service_uids.items().get(service).map(String::as_str)
+        self.uids.get(service).map(|uid| &**uid)
     }
 
-    /// What this node is to announce, with its own interfaces as it knows them itself.
-    pub fn plan(&self, own: Speaker) -> Desired {
-        let nodes: Vec<NodeFacts> = self
-            .nodes
-            .items()
-            .iter()
-            .map(|(name, facts)| {
-                let speaker =
-                    if *name == self.scope.node { own.clone() } else { self.liveness.speaker(name) };
-                NodeFacts { speaker, ..facts.clone() }
-            })
-            .collect();
-        plan(&Facts {
-            node: &self.scope.node,
-            services: self.services.items(),
-            endpoints: &self.endpoints(),
-            nodes: &nodes,
-            pools: &self.pools.items().values().cloned().collect::<Vec<_>>(),
-            advertisements: &self.advertisements.items().values().cloned().collect::<Vec<_>>(),
-        })
+    /// Brings the plan up to date, with this node's own interfaces as it knows them itself. Says whether it changed.
+    pub fn plan(&mut self, own: Speaker) -> bool {
+        if self.own != own {
+            self.own = own;
+            self.update_speakers();
+        }
+        self.plan.update(&mut self.planner)
     }
 
-    /// The endpoints of the Services whose placement depends on them, over all their slices.
-    fn endpoints(&self) -> BTreeMap<ServiceName, Endpoints> {
-        let mut endpoints: BTreeMap<ServiceName, Endpoints> = BTreeMap::new();
-        for (service, slice) in self.slices.items().values() {
-            if self.services.items().get(service).is_some_and(|service| service.local) {
-                let merged = endpoints.entry(service.clone()).or_default();
-                merged.ready.extend(slice.ready.iter().cloned());
-                merged.serving.extend(slice.serving.iter().cloned());
+    /// What this node is to announce, as of the last plan.
+    pub fn desired(&self) -> Arc<Desired> {
+        self.plan.desired()
+    }
+
+    fn apply_services(&mut self, event: &Shown<Service>) -> bool {
+        let known = || self.planner.services().cloned();
+        let updates = self.listings.services.take_in(event, |it| read_service(it, &self.scope), known);
+        let mut touched = Vec::new();
+        for (key, service) in updates {
+            let (facts, uid) = service.unzip();
+            match uid.flatten() {
+                Some(uid) => drop(self.uids.insert(key.clone(), uid)),
+                None => drop(self.uids.remove(&key)),
+            }
+            touched.push(self.planner.set_service(&key, facts));
+        }
+        self.note_all(touched)
+    }
+
+    fn apply_slices(&mut self, event: &Shown<EndpointSlice>) -> bool {
+        let known = || self.planner.slices().cloned();
+        let updates = self.listings.slices.take_in(event, read_slice, known);
+        let touched: Vec<_> =
+            updates.into_iter().map(|(key, slice)| self.planner.set_slice(key, slice)).collect();
+        self.note_all(touched)
+    }
+
+    fn apply_nodes(&mut self, event: &Shown<Node>) -> bool {
+        let known = || self.planner.nodes().map(|node| node.name.clone());
+        let updates = self.listings.nodes.take_in(event, |it| read_node(it, &self.scope), known);
+        let mut touched = Vec::new();
+        for (name, node) in updates {
+            let (facts, uid) = node.unzip();
+            if name == self.scope.node {
+                self.own_uid = uid.flatten();
+            }
+            let speaker = self.speaker(&name);
+            let facts = facts.map(|facts| NodeFacts { speaker, ..facts });
+            touched.push(self.planner.set_node(&name, facts));
+        }
+        self.note_all(touched)
+    }
+
+    fn apply_pools(&mut self, event: &Shown<IPAddressPool>, now: Instant) -> bool {
+        let known = || self.planner.pools().map(str::to_owned);
+        let updates = self.listings.pools.take_in(event, read_pool, known);
+        let touched: Vec<_> =
+            updates.into_iter().map(|(name, facts)| self.planner.set_pool(&name, facts, now)).collect();
+        self.note_all(touched)
+    }
+
+    fn apply_advertisements(&mut self, event: &Shown<L2Advertisement>) -> bool {
+        let known = || self.planner.advertisements().map(str::to_owned);
+        let updates = self.listings.advertisements.take_in(event, read_advertisement, known);
+        let touched: Vec<_> =
+            updates.into_iter().map(|(name, spec)| self.planner.set_advertisement(&name, spec)).collect();
+        self.note_all(touched)
+    }
+
+    fn apply_leases(&mut self, event: &Shown<Lease>, now: Instant) -> bool {
+        let known = || self.leases.keys().cloned();
+        let updates: Updates<String, Observed> = self.listings.leases.take_in(event, read_lease, known);
+        let mut differs = false;
+        for (name, observed) in updates {
+            let holder = observed.as_ref().map(|observed| observed.node.clone());
+            let before = match holder.clone() {
+                Some(node) => self.leases.insert(name, node),
+                None => self.leases.remove(&name),
+            };
+            if let Some(node) = before.filter(|node| Some(node) != holder.as_ref()) {
+                differs |= self.liveness.remove(&node, now);
+            }
+            if let Some(observed) = observed {
+                differs |= self.liveness.observe(observed, now);
             }
         }
-        endpoints
+        differs && self.update_speakers()
     }
 
-    fn apply_lease(&mut self, event: &Shown<Lease>, now: Instant) -> bool {
-        let was_loaded = self.leases.is_loaded();
-        self.leases.apply(event, read_lease);
-        let changed = match event {
-            Event::Apply(Ok(lease)) | Event::InitApply(Ok(lease)) => {
-                lease::read(lease).is_some_and(|observed| self.liveness.observe(observed, now))
-            }
-            Event::Delete(_) | Event::InitDone => self.forget_gone(now),
-            Event::Apply(Err(_)) | Event::InitApply(Err(_)) | Event::Init => false,
-        };
-        changed || was_loaded != self.leases.is_loaded()
+    /// Tells the planner whose speakers are live. Says whether the plan may differ.
+    fn update_speakers(&mut self) -> bool {
+        let Self { scope, own, liveness, planner, .. } = self;
+        let speaker_of = |node: &str| if node == scope.node { own.clone() } else { liveness.speaker(node) };
+        let touched = planner.set_speakers(speaker_of);
+        self.note(touched)
     }
 
-    fn forget_gone(&mut self, now: Instant) -> bool {
-        let mut gone = self.liveness.nodes();
-        for observed in self.leases.items().values() {
-            gone.remove(&observed.node);
-        }
-        gone.iter().filter(|node| self.liveness.remove(node, now)).count() > 0
+    fn speaker(&self, node: &str) -> Speaker {
+        if node == self.scope.node { self.own.clone() } else { self.liveness.speaker(node) }
+    }
+
+    fn note_all(&mut self, touched: Vec<Touched>) -> bool {
+        touched.into_iter().fold(false, |differs, touched| self.note(touched) | differs)
+    }
+
+    /// Has the plan decide anew what a change touches. Says whether that is anything.
+    fn note(&mut self, touched: Touched) -> bool {
+        let differs = !touched.is_empty();
+        self.plan.note(touched);
+        differs
     }
 }
 
-fn read_service(service: &Service, scope: &Scope) -> (ServiceName, Option<ServiceFacts>) {
+type Read<K, V> = (K, Option<V>);
+
+fn read_service(
+    service: &Service,
+    scope: &Scope,
+) -> Read<Arc<ServiceName>, (ServiceFacts, Option<Box<str>>)> {
     let spec = service.spec.as_ref();
     let ours = spec.is_some_and(|spec| {
         spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class == scope.class
     });
     let facts = ours.then(|| ServiceFacts::from(service)).filter(|facts| !facts.addresses.is_empty());
-    (service_name(&service.metadata), facts)
+    let uid = service.metadata.uid.as_deref().map(Box::from);
+    (service_name(&service.metadata), facts.map(|facts| (facts, uid)))
 }
 
-fn read_slice(slice: &EndpointSlice) -> (ServiceName, Option<(ServiceName, Endpoints)>) {
+fn read_slice(slice: &EndpointSlice) -> Read<Arc<ServiceName>, (Arc<ServiceName>, Slice)> {
     let key = service_name(&slice.metadata);
-    let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL));
-    let value = service.map(|service| {
-        let service = ServiceName { namespace: key.namespace.clone(), name: service.clone() };
-        (service, Endpoints::new([slice]))
-    });
-    (key, value)
+    let service = Slice::service_name(slice)
+        .map(|name| Arc::new(ServiceName { namespace: key.namespace.clone(), name: name.to_owned() }));
+    (key, service.zip(Slice::read(slice)))
 }
 
-fn read_node(node: &Node, scope: &Scope) -> (String, Option<NodeFacts>) {
+fn read_node(node: &Node, scope: &Scope) -> Read<String, (NodeFacts, Option<String>)> {
     let mut facts = NodeFacts::new(node, Speaker::Absent);
     facts.excluded &= !scope.ignore_exclude_label;
-    (facts.name.clone(), Some(facts))
+    (facts.name.clone(), Some((facts, node.metadata.uid.clone())))
 }
 
-fn read_lease(lease: &Lease) -> (String, Option<Observed>) {
+fn read_pool(pool: &IPAddressPool) -> Read<String, PoolFacts> {
+    (name(&pool.metadata), Some(PoolFacts::from(pool)))
+}
+
+fn read_advertisement(advertisement: &L2Advertisement) -> Read<String, L2AdvertisementSpec> {
+    (name(&advertisement.metadata), Some(advertisement.spec.clone()))
+}
+
+fn read_lease(lease: &Lease) -> Read<String, Observed> {
     (name(&lease.metadata), lease::read(lease))
 }
 
@@ -212,8 +287,9 @@ fn name(metadata: &ObjectMeta) -> String {
     metadata.name.clone().unwrap_or_default()
 }
 
-fn service_name(metadata: &ObjectMeta) -> ServiceName {
-    ServiceName { namespace: metadata.namespace.clone().unwrap_or_default(), name: name(metadata) }
+fn service_name(metadata: &ObjectMeta) -> Arc<ServiceName> {
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    Arc::new(ServiceName { namespace, name: name(metadata) })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the API server knows, and what it is told.
 
-mod collection;
 pub mod index;
+mod listing;
 pub mod status;
 mod strip;
 pub mod watch;

@@ -3,6 +3,7 @@
 use ferrolb_crds::condition::READY;
 use ferrolb_crds::names;
 use ferrolb_crds::{IPAddressPool, L2Advertisement};
+use ferrolb_placement::SERVICE_NAME_LABEL;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Service, ServiceSpec, ServiceStatus};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
@@ -67,9 +68,6 @@ pub(super) fn advertisement(advertisement: &mut L2Advertisement) {
 pub(super) fn lease(lease: &mut Lease) {
     keep_annotations(&mut lease.metadata, &[names::LINKS_ANNOTATION]);
 }
-
-/// Label of a slice: the Service that it belongs to.
-pub(super) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 fn keep_annotations(metadata: &mut ObjectMeta, kept: &[&str]) {
     if let Some(annotations) = &mut metadata.annotations {

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use ferrolb_crds::names;
 use ferrolb_crds::{IPAddressPool, L2Advertisement};
+use ferrolb_placement::SERVICE_NAME_LABEL;
 use ferrolb_runtime::guard::Guarded;
 use ferrolb_runtime::watch::{Undecodable, config, events};
 use futures::stream::{BoxStream, select_all};
@@ -17,7 +18,7 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
-use super::strip::{self, SERVICE_NAME_LABEL};
+use super::strip;
 
 /// What a watch shows: of an object that can't be decoded, which one it is.
 pub type Shown<K> = Event<Result<K, Undecodable>>;

@@ -1,7 +1,11 @@
 //! Addresses of others, and others who write to our Services.
 
+use ferrolb_crds::condition;
+use ferrolb_crds::names::ANNOUNCED_CONDITION;
+
 use super::stage::Stage;
 use crate::engine::{Engine, Settings};
+use crate::verdict::Shown;
 
 #[test]
 fn external_ips_of_any_service_are_given_to_nobody() {
@@ -133,4 +137,27 @@ fn a_claim_that_ends_wakes_those_that_could_share_the_address() {
     stage.delete("plain");
     stage.settle();
     assert_eq!(stage.status("sharing"), "10.0.0.1 Allocated p");
+}
+
+#[test]
+fn services_that_share_an_address_are_told_together_whether_it_is_announced() {
+    let mut stage = Stage::new("10.0.0.1");
+    let announced = |stage: &Stage| {
+        let conditions = Shown::of(&stage.cluster["web"]).conditions;
+        condition::find(&conditions, ANNOUNCED_CONDITION).map(|it| it.message.clone()).unwrap_or_default()
+    };
+    stage.service("web", "ferrolb.io/allow-shared-ip: k");
+    stage.settle();
+    assert!(announced(&stage).contains("selects this Service"), "{}", announced(&stage));
+    let mut sharing = stage.made("sharing", "ferrolb.io/allow-shared-ip: k");
+    sharing.spec.as_mut().unwrap().ports.as_mut().unwrap()[0].port = 81;
+    let sharing = stage.store(sharing);
+    stage.engine.apply_service(&sharing, stage.now);
+    stage.settle();
+    assert!(announced(&stage).contains("every Service that shares"), "{}", announced(&stage));
+    stage.restart();
+    assert!(stage.next().is_none(), "another process says the same");
+    stage.delete("sharing");
+    stage.settle();
+    assert!(announced(&stage).contains("selects this Service"), "{}", announced(&stage));
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ferrolb_runtime::watch::Undecodable;
+use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -24,15 +25,16 @@ fn nothing_is_loaded_before_every_kind_was_listed() {
     ];
     for list in lists {
         assert!(!index.is_loaded());
-        assert!(index.apply(&list, now), "the first list changes the plan");
+        let plans = index.apply(&list, now);
+        assert_eq!(plans, index.is_loaded(), "when everything is known, there is something to plan");
     }
     assert!(index.is_loaded());
 }
 
 #[test]
 fn the_only_node_with_a_lease_announces_the_address() {
-    let cluster = loaded();
-    assert_eq!(standing(&cluster), Some(Standing::First));
+    let mut cluster = loaded();
+    assert_eq!(standing(&mut cluster), Some(Standing::First));
     assert_eq!(cluster.own_uid(), Some("uid-node-1"));
     assert_eq!(cluster.service_uid(&web()), Some("uid-web"));
     assert_eq!(cluster.speakers(), 1);
@@ -40,8 +42,9 @@ fn the_only_node_with_a_lease_announces_the_address() {
 
 #[test]
 fn without_an_own_lease_nothing_is_announced() {
-    let desired = loaded().plan(Speaker::Absent);
-    assert!(matches!(desired[&vip()].standing, Standing::Excluded { .. }));
+    let mut cluster = loaded();
+    cluster.plan(Speaker::Absent);
+    assert!(matches!(cluster.desired()[&vip()].standing, Standing::Excluded { .. }));
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn services_of_another_class_or_type_are_not_ours() {
         let now = now();
         base(&mut index, now);
         index.apply(&Change::Service(Event::Apply(service(spec.clone()))), now);
-        assert_eq!(standing(&index).is_some(), ours, "{class:?} {spec}");
+        assert_eq!(standing(&mut index).is_some(), ours, "{class:?} {spec}");
     }
 }
 
@@ -72,12 +75,12 @@ fn a_service_that_loses_its_address_or_is_deleted_is_withdrawn() {
     assert!(!cluster.apply(&Change::Service(Event::Apply(bare.clone())), now()), "nothing changed");
     bare.as_mut().unwrap().status = None;
     assert!(cluster.apply(&Change::Service(Event::Apply(bare)), now()));
-    assert_eq!(standing(&cluster), None);
+    assert_eq!(standing(&mut cluster), None);
 
     let mut cluster = loaded();
     let gone = service(json!({ "type": "LoadBalancer" }));
     assert!(cluster.apply(&Change::Service(Event::Delete(gone)), now()));
-    assert_eq!(standing(&cluster), None);
+    assert_eq!(standing(&mut cluster), None);
 }
 
 #[test]
@@ -85,13 +88,38 @@ fn local_traffic_follows_the_endpoints_of_all_slices() {
     let mut cluster = loaded();
     let local = json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local" });
     cluster.apply(&Change::Service(Event::Apply(service(local))), now());
-    assert!(matches!(standing(&cluster), Some(Standing::Excluded { .. })), "no endpoint");
+    assert!(matches!(standing(&mut cluster), Some(Standing::Excluded { .. })), "no endpoint");
     cluster.apply(&Change::EndpointSlice(Event::Apply(slice("web-1", "node-2"))), now());
-    assert!(matches!(standing(&cluster), Some(Standing::Excluded { .. })), "an endpoint elsewhere");
+    assert!(matches!(standing(&mut cluster), Some(Standing::Excluded { .. })), "an endpoint elsewhere");
     assert!(cluster.apply(&Change::EndpointSlice(Event::Apply(slice("web-2", "node-1"))), now()));
-    assert_eq!(standing(&cluster), Some(Standing::First));
+    assert_eq!(standing(&mut cluster), Some(Standing::First));
     cluster.apply(&Change::EndpointSlice(Event::Delete(slice("web-2", "node-1"))), now());
-    assert!(matches!(standing(&cluster), Some(Standing::Excluded { .. })), "the endpoint is gone");
+    assert!(matches!(standing(&mut cluster), Some(Standing::Excluded { .. })), "the endpoint is gone");
+}
+
+#[test]
+fn slices_of_services_that_they_do_not_decide_on_change_nothing() {
+    let mut cluster = loaded();
+    assert!(
+        !cluster.apply(&Change::EndpointSlice(Event::Apply(slice("web-1", "node-2"))), now()),
+        "not Local"
+    );
+    let mut of_another = slice("db-1", "node-2");
+    let labels = of_another.as_mut().unwrap().metadata.labels.as_mut().unwrap();
+    labels.insert("kubernetes.io/service-name".into(), "db".into());
+    assert!(!cluster.apply(&Change::EndpointSlice(Event::Apply(of_another)), now()), "not ours");
+}
+
+#[test]
+fn a_pool_that_is_gone_for_a_moment_changes_nothing() {
+    let mut cluster = loaded();
+    assert_eq!(standing(&mut cluster), Some(Standing::First));
+    let start = now();
+    cluster.apply(&Change::Pool(Event::Delete(pool())), start);
+    assert_eq!(standing(&mut cluster), Some(Standing::First));
+    let over = start + ferrolb_placement::GRACE;
+    assert!(cluster.handle_timeout(over));
+    assert_eq!(standing(&mut cluster), None);
 }
 
 #[test]
@@ -103,7 +131,7 @@ fn the_exclusion_label_counts_unless_it_is_ignored() {
         index.apply(&Change::Service(Event::Apply(service(json!({ "type": "LoadBalancer" })))), now);
         let labels = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
         index.apply(&Change::Node(Event::Apply(node("node-1", labels))), now);
-        assert_eq!(standing(&index) == Some(Standing::First), expected, "ignored: {ignore}");
+        assert_eq!(standing(&mut index) == Some(Standing::First), expected, "ignored: {ignore}");
     }
 }
 
@@ -121,7 +149,7 @@ fn a_renewal_changes_nothing_and_a_lost_peer_does() {
         expired |= cluster.apply(&renewal, now);
     }
     assert!(expired);
-    assert_eq!(standing(&cluster), Some(Standing::First));
+    assert_eq!(standing(&mut cluster), Some(Standing::First));
 }
 
 #[test]
@@ -156,10 +184,10 @@ fn what_cannot_be_decoded_stays_as_it_was_until_it_is_deleted() {
     ] {
         assert!(!cluster.apply(&change, start), "{change:?}");
     }
-    assert_eq!((standing(&cluster), cluster.speakers()), (Some(Standing::First), 1));
-    assert!(cluster.apply(&Change::Lease(Event::Delete(Err(lease))), start), "its speaker is gone");
+    assert_eq!((standing(&mut cluster), cluster.speakers()), (Some(Standing::First), 1));
+    cluster.apply(&Change::Lease(Event::Delete(Err(lease))), start);
     assert!(cluster.apply(&Change::Service(Event::Delete(Err(service))), start));
-    assert_eq!((standing(&cluster), cluster.speakers()), (None, 0));
+    assert_eq!((standing(&mut cluster), cluster.speakers()), (None, 0));
 }
 
 /// A cluster of one node whose Service has an address.
@@ -191,9 +219,9 @@ fn scope(class: Option<&str>) -> Scope {
     Scope { node: "node-1".into(), class: class.map(str::to_owned), ignore_exclude_label: false }
 }
 
-fn standing(index: &Index) -> Option<Standing> {
-    let mut desired = index.plan(Speaker::Live { interfaces: vec!["eth0".into()] });
-    desired.remove(&vip()).map(|wanted| wanted.standing)
+fn standing(index: &mut Index) -> Option<Standing> {
+    index.plan(Speaker::Live { interfaces: vec!["eth0".into()] });
+    index.desired().get(&vip()).map(|wanted| wanted.standing.clone())
 }
 
 fn vip() -> IpAddr {
