@@ -14,6 +14,7 @@
 //! [`link`]. The left half runs on one thread ([`control`]), the right half on
 //! another ([`driver`]), so that no work for the API delays an answer.
 
+pub mod announcer;
 pub mod args;
 pub mod config;
 pub mod control;
@@ -27,6 +28,7 @@ pub mod net;
 pub mod ownership;
 pub mod plan;
 pub mod report;
+pub mod responder;
 pub mod run;
 #[cfg(test)]
 mod scripted;
