@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, runtime};
 
-const VIP: &str = "192.168.1.240";
+pub(crate) const VIP: &str = "192.168.1.240";
 const VIP6: &str = "fd00::240";
 
 pub(crate) fn another_host_resolves_owned_addresses() {
@@ -89,27 +89,29 @@ pub(crate) fn an_interface_that_gets_ipv6_late_joins_the_groups_then() {
     eventually(|| ip("-6 maddress show dev lan0"), |groups| groups.contains("ff02::1:ff00:240"));
 }
 
-fn names_us(entry: &str) -> bool {
+pub(crate) fn names_us(entry: &str) -> bool {
     entry.contains(&OUR_MAC.to_string())
 }
 
 /// The driver and its links, on a thread like the binary's.
-struct Speaker {
+pub(crate) struct Speaker {
     desired: watch::Sender<Option<Arc<Desired>>>,
     thread: Option<std::thread::JoinHandle<()>>,
     tasks: Option<Tasks>,
     _notices: mpsc::UnboundedReceiver<Notice>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Speaker {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (desired_sender, desired) = watch::channel(None);
         let (links_sender, links) = watch::channel(None);
         let (notices_sender, notices) = mpsc::unbounded_channel();
         let tasks = Tasks::default();
         let shutdown = tasks.shutdown();
         let gate = Readiness::default().gate("sockets");
-        let wiring = Wiring { links, desired, notices: notices_sender, gate, metrics: Metrics::default() };
+        let metrics = Metrics::default();
+        let wiring = Wiring { links, desired, notices: notices_sender, gate, metrics: metrics.clone() };
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
                 let driver = Driver::new(1, wiring);
@@ -125,10 +127,10 @@ impl Speaker {
                 }
             });
         });
-        Self { desired: desired_sender, thread: Some(thread), tasks: Some(tasks), _notices: notices }
+        Self { desired: desired_sender, thread: Some(thread), tasks: Some(tasks), _notices: notices, metrics }
     }
 
-    fn desire(&self, addresses: &[&str]) {
+    pub(crate) fn desire(&self, addresses: &[&str]) {
         let wanted = |address: &&str| {
             let services = [].into();
             let wanted =
@@ -155,7 +157,7 @@ impl Drop for Speaker {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
-fn eventually(mut ask: impl FnMut() -> String, wanted: impl Fn(&str) -> bool) {
+pub(crate) fn eventually(mut ask: impl FnMut() -> String, wanted: impl Fn(&str) -> bool) {
     let start = Instant::now();
     loop {
         let answer = ask();
