@@ -10,7 +10,7 @@
 //!            └──────────── handle_timeout ◄────────────────────┘
 //! ```
 //!
-//! All announcements on a link share one [budget](budget). Where it is not enough, the first frame about an address
+//! All announcements on a link share one [budget]. Where it is not enough, the first frame about an address
 //! goes before the rest of its burst, and that before refreshes ([`Kind`]); within a kind, who waited longest goes
 //! first. Everything takes time logarithmic in the number of addresses, and nothing is a frame before it is sent: what
 //! is withdrawn needs to be taken out of no queue.
