@@ -222,7 +222,13 @@ impl Driver {
         for (port, socket, metrics) in self.sockets.iter_mut() {
             match socket.drops() {
                 Ok(drops) => {
-                    metrics.kernel_drops.inc_by(drops.saturating_sub(metrics.kernel_drops.get()));
+                    let new = drops.saturating_sub(metrics.kernel_drops.get());
+                    metrics.kernel_drops.inc_by(new);
+                    if new > 0
+                        && let Err(error) = socket.shuffle()
+                    {
+                        debug!(link = %port.0, %error, "can't divide the receive queues anew");
+                    }
                 }
                 Err(error) => debug!(link = %port.0, %error, "can't read the kernel's drops"),
             }

@@ -1,8 +1,8 @@
 //! When and in which form an owner announces its addresses: a plan without input and output.
 //!
-//! An address that was taken over is announced at once, then in rounds 1.1 s apart, five for ARP and three for NDP
-//! (see [`rounds`]), and from then on refreshed every 60 to 120 seconds, so that a lost announcement or a late switch
-//! does not matter for long.
+//! An address that was taken over is announced at once, then in rounds 1.1 s apart, five for ARP and three for NDP, and
+//! from then on refreshed every 60 to 120 seconds, so that a lost announcement or a late switch does not matter for
+//! long.
 //!
 //! ```text
 //! start ─► ready ──poll──► sent ─► planned for the next round ─┐
@@ -10,7 +10,7 @@
 //!            └──────────── handle_timeout ◄────────────────────┘
 //! ```
 //!
-//! All announcements on a link share one [budget]. Where it is not enough, the first frame about an address
+//! All announcements on a link share one budget. Where it is not enough, the first frame about an address
 //! goes before the rest of its burst, and that before refreshes ([`Kind`]); within a kind, who waited longest goes
 //! first. Everything takes time logarithmic in the number of addresses, and nothing is a frame before it is sent: what
 //! is withdrawn needs to be taken out of no queue.

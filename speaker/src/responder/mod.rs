@@ -19,7 +19,8 @@
 //! debt; of askers the one that differs least from a newcomer, so that a flood from ever new addresses displaces only
 //! itself. Who is new while such a flood lasts competes with it.
 //!
-//! A question costs constant time and no memory.
+//! A question costs constant time and no memory. Those that the kernel drops because the speaker is too slow to receive
+//! them are lost before; the [lanes of its sockets](crate::net::FrameSocket) keep that to the flooder's neighbours.
 
 mod slots;
 #[cfg(test)]
