@@ -21,12 +21,12 @@ use tracing::{debug, info, trace, warn};
 use crate::link::Links;
 use crate::metrics::{Metrics, PortMetrics};
 use crate::net::{Groups, Opened, Port, Protocol, Sockets};
-use crate::ownership::{Desired, Event, Machine, Transmit, TransmitKind};
+use crate::ownership::{Desired, Event, Machine, Reception, Transmit, TransmitKind};
 use crate::wire::Frame;
 
 /// Longer frames are cut off, and then refused: no question that we answer comes near.
 const BUFFER_LEN: usize = 2048;
-/// Frames taken from the sockets before the rest of the loop has its turn.
+/// Frames received, frames sent and events carried out before the rest of the loop has its turn.
 const BATCH: usize = 64;
 /// How often kernel drops are read, and missing sockets and groups are tried again.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -61,6 +61,8 @@ pub struct Driver {
     groups: Groups,
     links: Links,
     wiring: Wiring,
+    /// There are events to carry out, or it has to be told that there are none any more.
+    unsettled: bool,
 }
 
 /// A part that a loop depends on is gone.
@@ -77,6 +79,7 @@ impl Driver {
             groups: Groups::default(),
             links: Links::new(),
             wiring,
+            unsettled: false,
         }
     }
 
@@ -90,15 +93,17 @@ impl Driver {
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = [0; BUFFER_LEN];
         loop {
-            let due = self.machine.poll_timeout();
+            let due = self.machine.poll_timeout().filter(|_| !self.unsettled);
+            let unsettled = self.unsettled;
             let timeout = async {
                 match due {
                     Some(due) => sleep_until(due.into()).await,
+                    None if unsettled => {}
                     None => std::future::pending().await,
                 }
             };
             // In this order: what ended because of the shutdown is no error, and frames, of which there may always be
-            // another, come last.
+            // another, come last here. But whatever happened, a batch of them is answered after it.
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
@@ -114,17 +119,17 @@ impl Driver {
                 _ = upkeep.tick() => self.maintain(),
                 (port, received) = poll_fn(|cx| self.sockets.poll_receive(cx, &mut buffer)) => {
                     self.received(port, received, &buffer);
-                    self.drain(&mut buffer).await;
                 }
             }
-            self.carry_out();
+            self.drain(&mut buffer).await;
+            self.settle();
+            self.send_up_to(BATCH);
         }
     }
 
-    /// Takes what else is there already, up to a batch, and answers each frame at once.
+    /// Answers what is there already, up to a batch.
     async fn drain(&mut self, buffer: &mut [u8]) {
-        for _ in 1..BATCH {
-            self.carry_out();
+        for _ in 0..BATCH {
             let next = poll_fn(|cx| {
                 let received = self.sockets.poll_receive(cx, buffer);
                 Poll::Ready(match received {
@@ -148,10 +153,11 @@ impl Driver {
         };
         match Frame::parse(bytes) {
             Ok(frame) => {
-                let asked = self.machine.handle_frame(link, &frame);
-                trace!(%link, ?frame, asked, "received");
-                if asked && let Some(metrics) = self.sockets.value((link, protocol)) {
-                    metrics.questions.inc();
+                let reception = self.machine.handle_frame(link, &frame, now());
+                trace!(%link, ?frame, ?reception, "received");
+                self.count(reception, (link, protocol));
+                if reception == Reception::Answered {
+                    self.send_up_to(1);
                 }
             }
             Err(error) => {
@@ -161,19 +167,31 @@ impl Driver {
         }
     }
 
+    fn count(&self, reception: Reception, port: Port) {
+        if reception == Reception::Ignored {
+            return;
+        }
+        let Some(metrics) = self.sockets.value(port) else { return };
+        metrics.questions.inc();
+        if reception == Reception::Throttled {
+            metrics.throttled.inc();
+        }
+    }
+
     fn take_links(&mut self) {
         let Some(links) = self.wiring.links.borrow_and_update().clone() else { return };
         self.links.clone_from(&links);
         self.open_sockets();
         self.retry_groups();
         self.machine.set_links(links, now());
+        self.show_waiting();
     }
 
     fn take_desired(&mut self) {
         let Some(desired) = self.wiring.desired.borrow_and_update().clone() else { return };
         debug!(addresses = desired.len(), "new wishes");
         self.machine.set_desired(desired, now());
-        self.carry_out_and_notify(true);
+        self.unsettled = true;
     }
 
     fn open_sockets(&mut self) {
@@ -204,7 +222,13 @@ impl Driver {
         for (port, socket, metrics) in self.sockets.iter_mut() {
             match socket.drops() {
                 Ok(drops) => {
-                    metrics.kernel_drops.inc_by(drops.saturating_sub(metrics.kernel_drops.get()));
+                    let new = drops.saturating_sub(metrics.kernel_drops.get());
+                    metrics.kernel_drops.inc_by(new);
+                    if new > 0
+                        && let Err(error) = socket.shuffle()
+                    {
+                        debug!(link = %port.0, %error, "can't divide the receive queues anew");
+                    }
                 }
                 Err(error) => debug!(link = %port.0, %error, "can't read the kernel's drops"),
             }
@@ -213,6 +237,13 @@ impl Driver {
             self.open_sockets();
         }
         self.retry_groups();
+        self.show_waiting();
+    }
+
+    fn show_waiting(&self) {
+        let waiting = self.machine.waiting();
+        let named = waiting.filter_map(|(link, count)| Some((self.links.get(&link)?.name.as_str(), count)));
+        self.wiring.metrics.set_waiting(named);
     }
 
     fn retry_groups(&mut self) {
@@ -222,22 +253,25 @@ impl Driver {
         }
     }
 
-    fn carry_out(&mut self) {
-        self.carry_out_and_notify(false);
-    }
-
-    /// Does what the machine wants done: groups are joined before frames are sent. A notice that nobody takes means
-    /// that the process is about to end.
-    fn carry_out_and_notify(&mut self, mut settled: bool) {
-        while let Some(event) = self.machine.poll_event() {
-            settled = true;
+    /// Carries out events, up to a batch. A notice that nobody takes means that the process is about to end.
+    fn settle(&mut self) {
+        for _ in 0..BATCH {
+            let Some(event) = self.machine.poll_event() else {
+                if std::mem::take(&mut self.unsettled) {
+                    _ = self.wiring.notices.send(Notice::Settled);
+                }
+                return;
+            };
+            self.unsettled = true;
             self.join_or_leave(&event);
             _ = self.wiring.notices.send(Notice::Event(event, wall_clock()));
         }
-        if settled {
-            _ = self.wiring.notices.send(Notice::Settled);
-        }
-        while let Some(transmit) = self.machine.poll_transmit() {
+    }
+
+    fn send_up_to(&mut self, most: usize) {
+        let now = now();
+        for _ in 0..most {
+            let Some(transmit) = self.machine.poll_transmit(now) else { return };
             self.send(&transmit);
         }
     }
@@ -261,7 +295,7 @@ impl Driver {
                 trace!(link = %transmit.link, frame = ?transmit.frame, "sent");
                 match transmit.kind {
                     TransmitKind::Answer => metrics.answers.inc(),
-                    TransmitKind::Announcement => metrics.announcements.inc(),
+                    TransmitKind::Announcement(kind) => metrics.announcements(kind).inc(),
                 };
             }
             // Nothing to mend here: a question is asked again, an announcement repeated, a link told by netlink.

@@ -10,10 +10,11 @@
 //!   kube::status ◄── report ◄───────── events ───────┘
 //! ```
 //!
-//! Pure modules decide, and import no client, no socket and no clock: [`ownership`], [`plan`], [`report`], [`wire`],
-//! [`link`]. The left half runs on one thread ([`control`]), the right half on
+//! Pure modules decide, and import no client, no socket and no clock: [`ownership`] with its [`announcer`] and
+//! [`responder`], [`plan`], [`report`], [`wire`], [`link`]. The left half runs on one thread ([`control`]), the right half on
 //! another ([`driver`]), so that no work for the API delays an answer.
 
+pub mod announcer;
 pub mod args;
 pub mod config;
 pub mod control;
@@ -27,6 +28,7 @@ pub mod net;
 pub mod ownership;
 pub mod plan;
 pub mod report;
+pub mod responder;
 pub mod run;
 #[cfg(test)]
 mod scripted;

@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::announcer::Kind;
 use crate::net::Protocol;
 use crate::ownership::ServiceName;
 use crate::report::ServiceReport;
@@ -18,7 +19,9 @@ pub struct Metrics {
     owner: Family<OwnerLabels, Gauge>,
     questions: Family<PortLabels, Counter>,
     answers: Family<PortLabels, Counter>,
-    announcements: Family<PortLabels, Counter>,
+    throttled: Family<PortLabels, Counter>,
+    announcements: Family<AnnouncementLabels, Counter>,
+    waiting: Family<InterfaceLabels, Gauge>,
     send_errors: Family<PortLabels, Counter>,
     kernel_drops: Family<PortLabels, Counter>,
     malformed: Family<ReasonLabels, Counter>,
@@ -36,8 +39,10 @@ pub struct PortMetrics {
     pub questions: Counter,
     /// Answers sent.
     pub answers: Counter,
-    /// Announcements sent.
-    pub announcements: Counter,
+    /// Questions that were not answered, as there were too many.
+    pub throttled: Counter,
+    /// Announcements sent, in the order of [`Kind`].
+    announcements: [Counter; 3],
     /// Frames that could not be sent.
     pub send_errors: Counter,
     /// Frames that the kernel dropped.
@@ -55,6 +60,18 @@ struct OwnerLabels {
 struct PortLabels {
     interface: String,
     protocol: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnnouncementLabels {
+    interface: String,
+    protocol: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InterfaceLabels {
+    interface: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,9 +100,19 @@ impl Metrics {
             self.answers.clone(),
         );
         registry.register(
+            "requests_throttled",
+            "ARP requests and neighbour solicitations for addresses that this node owns which were not answered, as their sender, or all together, asked too much",
+            self.throttled.clone(),
+        );
+        registry.register(
             "announcements_sent",
-            "Gratuitous ARP packets and unsolicited neighbour advertisements sent",
+            "Gratuitous ARP packets and unsolicited neighbour advertisements sent, by what for: the first frame after a take-over, its repetitions, or a refresh",
             self.announcements.clone(),
+        );
+        registry.register(
+            "announcements_waiting",
+            "Addresses whose next announcement waits for those before it",
+            self.waiting.clone(),
         );
         registry.register("send_errors", "Frames that could not be sent", self.send_errors.clone());
         registry.register(
@@ -108,12 +135,30 @@ impl Metrics {
     /// The counters of an interface and protocol.
     pub fn port(&self, interface: &str, protocol: Protocol) -> PortMetrics {
         let labels = PortLabels { interface: interface.to_owned(), protocol: protocol.name() };
+        let announcements = |kind: Kind| {
+            let (interface, protocol) = (labels.interface.clone(), labels.protocol);
+            self.announcements.get_or_create_owned(&AnnouncementLabels {
+                interface,
+                protocol,
+                kind: kind.name(),
+            })
+        };
         PortMetrics {
             questions: self.questions.get_or_create_owned(&labels),
             answers: self.answers.get_or_create_owned(&labels),
-            announcements: self.announcements.get_or_create_owned(&labels),
+            throttled: self.throttled.get_or_create_owned(&labels),
+            announcements: [Kind::First, Kind::Repeat, Kind::Refresh].map(announcements),
             send_errors: self.send_errors.get_or_create_owned(&labels),
             kernel_drops: self.kernel_drops.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Sets how many addresses wait to be announced, by interface.
+    pub fn set_waiting<'a>(&self, waiting: impl Iterator<Item = (&'a str, usize)>) {
+        self.waiting.clear();
+        for (interface, count) in waiting {
+            let labels = InterfaceLabels { interface: interface.to_owned() };
+            self.waiting.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -136,6 +181,18 @@ impl Metrics {
                     OwnerLabels { service: service.to_string(), ip: ip.to_string(), node: node.to_owned() };
                 self.owner.get_or_create(&labels).set(1);
             }
+        }
+    }
+}
+
+impl PortMetrics {
+    /// Announcements sent of a kind.
+    pub fn announcements(&self, kind: Kind) -> &Counter {
+        let [first, repeat, refresh] = &self.announcements;
+        match kind {
+            Kind::First => first,
+            Kind::Repeat => repeat,
+            Kind::Refresh => refresh,
         }
     }
 }
@@ -168,7 +225,11 @@ mod tests {
         };
         let web = ServiceName { namespace: "default".into(), name: "web".into() };
         metrics.set_owned("node-1", &[(web, report)].into());
-        metrics.port("eth0", Protocol::Arp).answers.inc();
+        let port = metrics.port("eth0", Protocol::Arp);
+        port.answers.inc();
+        port.throttled.inc();
+        port.announcements(Kind::Refresh).inc();
+        metrics.set_waiting([("eth0", 7)].into_iter());
         metrics.count_malformed("truncated");
         metrics.renewals().count(true);
         let mut text = String::new();
@@ -176,6 +237,10 @@ mod tests {
         for line in [
             r#"ferrolb_speaker_owner{service="default/web",ip="192.168.1.240",node="node-1"} 1"#,
             r#"ferrolb_speaker_requests_answered_total{interface="eth0",protocol="arp"} 1"#,
+            r#"ferrolb_speaker_requests_throttled_total{interface="eth0",protocol="arp"} 1"#,
+            r#"ferrolb_speaker_announcements_sent_total{interface="eth0",protocol="arp",kind="refresh"} 1"#,
+            r#"ferrolb_speaker_announcements_sent_total{interface="eth0",protocol="arp",kind="first"} 0"#,
+            r#"ferrolb_speaker_announcements_waiting{interface="eth0"} 7"#,
             r#"ferrolb_speaker_frames_malformed_total{reason="truncated"} 1"#,
             r#"ferrolb_speaker_lease_renewals_total{result="success"} 1"#,
             "# HELP ferrolb_speaker_owner 1 for each address",

@@ -1,6 +1,8 @@
-//! Packet sockets: one for each interface and protocol.
+//! Packet sockets: one for each interface, protocol and lane.
 #![expect(unsafe_code, reason = "the only calls that no safe wrapper offers are kept in this file")]
 
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::mem;
 use std::os::fd::AsRawFd;
@@ -11,12 +13,19 @@ use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use super::Protocol;
+use super::filter::{LANES, Lane};
 use crate::link::LinkId;
 
 /// Receives the frames of one protocol on one interface, and sends frames there.
+///
+/// Inside are as many sockets as there are lanes, each for some of the Ethernet sources: a queue that one source fills
+/// loses frames of those only that share its lane.
 #[derive(Debug)]
 pub struct FrameSocket {
-    socket: AsyncFd<Socket>,
+    protocol: Protocol,
+    lanes: [AsyncFd<Socket>; LANES],
+    /// The lane that comes first next time.
+    turn: Cell<usize>,
     /// Frames that the kernel dropped, as far as they were read; reading them resets the kernel's counter.
     drops: u64,
 }
@@ -27,27 +36,39 @@ impl FrameSocket {
     /// # Errors
     /// `EPERM` without the capability NET_RAW, `ENODEV` if the interface is gone.
     pub fn open(link: LinkId, protocol: Protocol) -> io::Result<Self> {
-        // With protocol 0 nothing is received, so no unfiltered frame is queued before the filter is there.
-        let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
-        socket.attach_filter(protocol.filter())?;
-        socket.bind(&address(link, protocol))?;
-        // SAFETY: the `AsyncFd` owns the socket, which keeps its one descriptor open until it is dropped; it
-        // is never taken out or exchanged.
-        let socket = unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)?;
-        Ok(Self { socket, drops: 0 })
+        let seed = random();
+        let open = |index| open_lane(link, protocol, Lane { index, seed });
+        let lanes = [open(0)?, open(1)?, open(2)?, open(3)?];
+        Ok(Self { protocol, lanes, turn: Cell::new(0), drops: 0 })
     }
 
-    /// Receives one frame and gives its length. A frame that is longer than the buffer is cut off.
+    /// Receives one frame and gives its length, from the lanes in turn. A frame that is longer than the buffer is cut
+    /// off. An interface that is down is no error: nothing is received.
     ///
     /// # Errors
-    /// `ENETDOWN` when the interface goes down; the socket works again once it is up.
+    /// When the kernel can't be asked.
     pub fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            let mut guard = ready!(self.socket.poll_read_ready(cx))?;
-            if let Ok(result) = guard.try_io(|socket| socket.get_ref().read(buffer)) {
+        let first = self.turn.get();
+        for lane in first..first + LANES {
+            if let Poll::Ready(result) = poll_lane(&self.lanes[lane % LANES], cx, buffer) {
+                self.turn.set((lane + 1) % LANES);
                 return Poll::Ready(result);
             }
         }
+        Poll::Pending
+    }
+
+    /// Divides the sources among the lanes anew, so that nobody shares one with a flooder for long. Frames that come at
+    /// this moment may be lost or received twice.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn shuffle(&self) -> io::Result<()> {
+        let seed = random();
+        let mut lanes = self.lanes.iter().enumerate();
+        lanes.try_for_each(|(index, lane)| {
+            lane.get_ref().attach_filter(&self.protocol.filter(Lane { index, seed }))
+        })
     }
 
     /// Sends one frame at once or not at all.
@@ -55,7 +76,8 @@ impl FrameSocket {
     /// # Errors
     /// `ENOBUFS` or `EAGAIN` when the queue is full, `ENETDOWN` or `ENXIO` when the interface is down or gone.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
-        let socket = self.socket.get_ref();
+        let [first, ..] = &self.lanes;
+        let socket = first.get_ref();
         match socket.send(frame) {
             // When a link goes down the kernel leaves the error on the socket for whoever calls next, even if the
             // link is up again by then.
@@ -69,26 +91,59 @@ impl FrameSocket {
     /// # Errors
     /// When the kernel does not tell.
     pub fn drops(&mut self) -> io::Result<u64> {
-        // SAFETY: all fields are integers, for which zero is a value.
-        let mut statistics: tpacket_stats = unsafe { mem::zeroed() };
-        let mut length = length_of::<tpacket_stats>();
-        // SAFETY: the descriptor is open; the pointers are to a value of this option's type and to its
-        // length, both of which live until the call returns, and the kernel writes no more than the length.
-        let result = unsafe {
-            libc::getsockopt(
-                self.socket.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_STATISTICS,
-                (&raw mut statistics).cast(),
-                &raw mut length,
-            )
-        };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
+        for lane in &self.lanes {
+            self.drops += take_drops(lane)?;
         }
-        self.drops += u64::from(statistics.tp_drops);
         Ok(self.drops)
     }
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+fn open_lane(link: LinkId, protocol: Protocol, lane: Lane) -> io::Result<AsyncFd<Socket>> {
+    // With protocol 0 nothing is received, so no unfiltered frame is queued before the filter is there.
+    let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
+    socket.attach_filter(&protocol.filter(lane))?;
+    socket.bind(&address(link, protocol))?;
+    // SAFETY: the `AsyncFd` owns the socket, which keeps its one descriptor open until it is dropped; it
+    // is never taken out or exchanged.
+    unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)
+}
+
+fn poll_lane(lane: &AsyncFd<Socket>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    loop {
+        let mut guard = ready!(lane.poll_read_ready(cx))?;
+        match guard.try_io(|socket| socket.get_ref().read(buffer)) {
+            // Left by the kernel when the link went down, on every lane.
+            Ok(Err(error)) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
+            Ok(result) => return Poll::Ready(result),
+            Err(_would_block) => {}
+        }
+    }
+}
+
+/// The frames dropped since the last call.
+fn take_drops(lane: &AsyncFd<Socket>) -> io::Result<u64> {
+    // SAFETY: all fields are integers, for which zero is a value.
+    let mut statistics: tpacket_stats = unsafe { mem::zeroed() };
+    let mut length = length_of::<tpacket_stats>();
+    // SAFETY: the descriptor is open; the pointers are to a value of this option's type and to its
+    // length, both of which live until the call returns, and the kernel writes no more than the length.
+    let result = unsafe {
+        libc::getsockopt(
+            lane.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut statistics).cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from(statistics.tp_drops))
 }
 
 /// The address that binds a socket to an interface and a protocol.

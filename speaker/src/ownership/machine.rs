@@ -1,15 +1,17 @@
 //! The machine itself.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::announcements;
 use super::desired::{Desired, DesiredAddress, ServiceName, Standing};
-use super::output::{Event, GainCause, LossCause, Transmit, TransmitKind};
+use super::frames;
+use super::output::{Event, GainCause, LossCause, Reception, Transmit, TransmitKind};
+use crate::announcer::Announcer;
 use crate::link::{Link, LinkId, Links};
-use crate::wire::{Frame, Mac, Operation, Packet};
+use crate::responder::Responder;
+use crate::wire::{Frame, Mac};
 
 /// What the node is for an address on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +33,17 @@ pub struct Machine {
     /// What this node owns; whatever is not in here is backed up. Frames are looked up in here, so it is hashed,
     /// and never walked through.
     owned: HashMap<(LinkId, IpAddr), Ownership>,
-    /// When the next announcement of each owned address is due.
-    schedule: BTreeSet<(Instant, LinkId, IpAddr)>,
-    transmits: VecDeque<Transmit>,
+    announcer: Announcer,
+    /// Of links by which questions came.
+    responders: BTreeMap<LinkId, Responder>,
+    answers: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
 
 #[derive(Debug)]
 struct Ownership {
     services: Arc<[ServiceName]>,
-    /// The next round of announcements, and when it is due.
-    round: u32,
-    due: Instant,
+    since: Instant,
 }
 
 impl Machine {
@@ -54,44 +55,39 @@ impl Machine {
             own_macs: HashSet::new(),
             desired: Arc::default(),
             owned: HashMap::new(),
-            schedule: BTreeSet::new(),
-            transmits: VecDeque::new(),
+            announcer: Announcer::new(seed),
+            responders: BTreeMap::new(),
+            answers: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
 
-    /// Takes up a received frame, and says whether it asks for an address that this node owns.
-    pub fn handle_frame(&mut self, link: LinkId, frame: &Frame) -> bool {
+    /// Takes up a received frame, and says what becomes of it. A frame that asks for nothing of ours costs one look-up.
+    pub fn handle_frame(&mut self, link: LinkId, frame: &Frame, now: Instant) -> Reception {
+        let Some(address) = frames::asked_for(&frame.packet) else { return Reception::Ignored };
+        if !self.owned.contains_key(&(link, address)) {
+            return Reception::Ignored;
+        }
+        let Some(here) = self.links.get(&link) else { return Reception::Ignored };
+        if !frame.destination.is_group() && frame.destination != here.mac {
+            return Reception::Ignored;
+        }
         // Our own frames come back where two links of the node are on one segment.
         if self.own_macs.contains(&frame.source) {
-            return false;
+            return Reception::Ignored;
         }
-        let Some(here) = self.links.get(&link) else { return false };
-        if !frame.destination.is_group() && frame.destination != here.mac {
-            return false;
+        let Some(answer) = frames::answer(frame, here) else { return Reception::Ignored };
+        let responder = self.responders.entry(link).or_insert_with(|| Responder::new(self.seed, now));
+        if !responder.admit(frame.source, address, now) {
+            return Reception::Throttled;
         }
-        let Some(address) = asked_for(&frame.packet) else { return false };
-        if !self.owned.contains_key(&(link, address)) {
-            return false;
-        }
-        let frame = match &frame.packet {
-            Packet::Arp(arp) => arp.reply_from(here.mac),
-            Packet::Solicitation(solicitation) => {
-                solicitation.answer_from(here.mac, here.router, frame.source)
-            }
-            Packet::Advertisement(_) => return false,
-        };
-        self.transmits.push_back(Transmit { link, address, kind: TransmitKind::Answer, frame });
-        true
+        self.answers.push_back(Transmit { link, address, kind: TransmitKind::Answer, frame: answer });
+        Reception::Answered
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while self.poll_timeout().is_some_and(|due| due <= now) {
-            if let Some((_, link, address)) = self.schedule.pop_first() {
-                self.announce(link, address, now);
-            }
-        }
+        self.announcer.handle_timeout(now);
     }
 
     /// Takes up what the node is to announce from now on.
@@ -116,6 +112,10 @@ impl Machine {
     pub fn set_links(&mut self, links: Links, now: Instant) {
         let previous = std::mem::replace(&mut self.links, links);
         self.own_macs = self.links.values().map(|link| link.mac).collect();
+        for &link in self.links.keys() {
+            // Links do not tell the gateways of their segments.
+            self.announcer.set_link(link, Vec::new());
+        }
         let desired = Arc::clone(&self.desired);
         let changed = previous.keys().chain(self.links.keys()).copied().collect::<BTreeSet<_>>();
         for link in changed {
@@ -128,25 +128,53 @@ impl Machine {
                 let was = self.state(link, address);
                 let is = self.settle_as(link, before, address, GainCause::LinkUp, now);
                 if moved && (was, is) == (State::Owner, State::Owner) {
-                    self.restart_burst(link, address, now);
+                    self.announcer.start(link, address, now);
                 }
+            }
+            if after.is_none() {
+                self.announcer.remove_link(link);
+                self.responders.remove(&link);
             }
         }
     }
 
-    /// The next frame to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+    /// The next frame to send now: answers first.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        while let Some(answer) = self.answers.pop_front() {
+            // It may have become wrong since.
+            let mac = self.links.get(&answer.link).map(|link| link.mac);
+            if mac == Some(answer.frame.source) && self.owned.contains_key(&(answer.link, answer.address)) {
+                return Some(answer);
+            }
+        }
+        let announcement = self.announcer.poll(now)?;
+        let here = self.links.get(&announcement.link)?;
+        let (link, address) = (announcement.link, announcement.address);
+        let frame = frames::announcement(address, announcement.form, here)?;
+        Some(Transmit { link, address, kind: TransmitKind::Announcement(announcement.kind), frame })
     }
 
-    /// The next change to report. Events must be taken before frames.
+    /// The next change to report. An address is not announced before its event was taken, so that its group can be
+    /// joined first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if let Event::Announcing { address, link, .. } = event
+            && let Some(ownership) = self.owned.get(&(link, address))
+        {
+            self.announcer.start(link, address, ownership.since);
+        }
+        Some(event)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    /// When [`handle_timeout`](Self::handle_timeout) and then [`poll_transmit`](Self::poll_transmit) have something to
+    /// do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.schedule.first().map(|&(due, _, _)| due)
+        self.announcer.poll_timeout()
+    }
+
+    /// How many addresses of each link wait to be announced.
+    pub fn waiting(&self) -> impl Iterator<Item = (LinkId, usize)> {
+        self.announcer.waiting()
     }
 
     /// What the node is for an address on a link.
@@ -204,39 +232,14 @@ impl Machine {
             services: Arc::clone(&services),
             cause,
         });
-        self.owned.insert((link, address), Ownership { services, round: 0, due: now });
-        self.schedule.insert((now, link, address));
-        self.announce(link, address, now);
+        self.owned.insert((link, address), Ownership { services, since: now });
     }
 
     fn end(&mut self, link: LinkId, address: IpAddr, interface: String, cause: LossCause) {
         let Some(ownership) = self.owned.remove(&(link, address)) else { return };
-        self.schedule.remove(&(ownership.due, link, address));
-        self.transmits.retain(|transmit| (transmit.link, transmit.address) != (link, address));
+        self.announcer.stop(link, address);
         let services = ownership.services;
         self.events.push_back(Event::Withdrawn { address, link, interface, services, cause });
-    }
-
-    fn restart_burst(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        let Some(ownership) = self.owned.get_mut(&(link, address)) else { return };
-        ownership.round = 0;
-        self.announce(link, address, now);
-    }
-
-    /// Sends the round that is due and plans the next.
-    fn announce(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        let (Some(ownership), Some(here)) = (self.owned.get_mut(&(link, address)), self.links.get(&link))
-        else {
-            return;
-        };
-        self.schedule.remove(&(ownership.due, link, address));
-        let kind = TransmitKind::Announcement;
-        for frame in announcements::frames(address, here, ownership.round) {
-            self.transmits.push_back(Transmit { link, address, kind, frame });
-        }
-        ownership.due = now + announcements::delay(address, ownership.round, self.seed);
-        ownership.round = ownership.round.saturating_add(1);
-        self.schedule.insert((ownership.due, link, address));
     }
 }
 
@@ -252,22 +255,5 @@ fn may_own<'a>(
         Standing::Excluded { reason } => Err(LossCause::NoCandidate { reason: *reason }),
         Standing::First if !wanted.interfaces.matches(&link.name) => Err(LossCause::InterfaceNotSelected),
         Standing::First => Ok(wanted),
-    }
-}
-
-/// The address that a packet asks for, if it is a question that can be answered. Announcements ask nothing, and
-/// an answer to a group address would go to everybody.
-fn asked_for(packet: &Packet) -> Option<IpAddr> {
-    match packet {
-        Packet::Arp(arp) => {
-            let question =
-                arp.operation == Operation::Request && !arp.is_gratuitous() && arp.sender_mac.is_unicast();
-            question.then_some(arp.target_ip.into())
-        }
-        Packet::Solicitation(solicitation) => {
-            let question = solicitation.source_link_layer.is_none_or(Mac::is_unicast);
-            question.then_some(solicitation.target.into())
-        }
-        Packet::Advertisement(_) => None,
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::desired::ServiceName;
+use crate::announcer::Kind;
 use crate::link::LinkId;
 use crate::wire::{Frame, Mac};
 
@@ -27,14 +28,25 @@ pub enum TransmitKind {
     /// It answers a question.
     Answer,
     /// It announces an address to everybody.
-    Announcement,
+    Announcement(Kind),
+}
+
+/// What became of a received frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reception {
+    /// It asks for nothing of ours.
+    Ignored,
+    /// It asks for an address that this node owns, and is answered.
+    Answered,
+    /// It asks for an address that this node owns, but its sender, or all together, asked too much.
+    Throttled,
 }
 
 /// A change of state for an address on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The node owns the address from now on. Where the address is IPv6, its solicited-node group must be
-    /// joined before the frames that follow are sent.
+    /// joined before the next frame is sent.
     Announcing {
         /// The address.
         address: IpAddr,

@@ -72,6 +72,22 @@ impl Arp {
         Self::gratuitous(Operation::Reply, mac, address)
     }
 
+    /// Asks everybody who has `target`, in the name of `address` at `mac`: who answers remembers the asker (RFC 826,
+    /// "Packet Reception").
+    pub fn question(mac: Mac, address: Ipv4Addr, target: Ipv4Addr) -> Frame {
+        Frame {
+            source: mac,
+            destination: Mac::BROADCAST,
+            packet: Packet::Arp(Arp {
+                operation: Operation::Request,
+                sender_mac: mac,
+                sender_ip: address,
+                target_mac: Mac::ZERO,
+                target_ip: target,
+            }),
+        }
+    }
+
     fn gratuitous(operation: Operation, mac: Mac, address: Ipv4Addr) -> Frame {
         let target_mac = match operation {
             Operation::Request => Mac::ZERO,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::segment::{OUR_MAC, PATIENCE, Segment, ip};
 use crate::speaker::Speaker;
 
-const VIP: &str = "192.168.1.240";
+pub(crate) const VIP: &str = "192.168.1.240";
 const VIP6: &str = "fd00::240";
 
 pub(crate) fn another_host_resolves_owned_addresses() {
@@ -85,12 +85,12 @@ fn addresses(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn names_us(entry: &str) -> bool {
+pub(crate) fn names_us(entry: &str) -> bool {
     entry.contains(&OUR_MAC.to_string())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
-fn eventually(mut ask: impl FnMut() -> String, wanted: impl Fn(&str) -> bool) {
+pub(crate) fn eventually(mut ask: impl FnMut() -> String, wanted: impl Fn(&str) -> bool) {
     let start = Instant::now();
     loop {
         let answer = ask();

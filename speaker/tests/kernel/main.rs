@@ -11,6 +11,7 @@
 )]
 
 mod driver;
+mod flood;
 mod links;
 mod segment;
 mod sockets;
@@ -33,11 +34,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 14] = [
         ("links_are_told_as_they_change", links::links_are_told_as_they_change),
         ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
         ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
         ("a_socket_survives_its_link_going_down", sockets::a_socket_survives_its_link_going_down),
+        (
+            "each_source_is_received_once_however_lanes_are_divided",
+            sockets::each_source_is_received_once_however_lanes_are_divided,
+        ),
         (
             "more_groups_are_joined_than_one_socket_has_room_for",
             sockets::more_groups_are_joined_than_one_socket_has_room_for,
@@ -56,6 +61,11 @@ fn main() -> ExitCode {
         (
             "an_interface_that_gets_ipv6_late_joins_the_groups_then",
             driver::an_interface_that_gets_ipv6_late_joins_the_groups_then,
+        ),
+        ("a_client_is_answered_while_one_host_floods", flood::a_client_is_answered_while_one_host_floods),
+        (
+            "a_client_is_answered_while_a_thousand_spoofed_hosts_flood",
+            flood::a_client_is_answered_while_a_thousand_spoofed_hosts_flood,
         ),
     ];
     let trials = tests.into_iter().map(|(name, test)| {

@@ -1,12 +1,15 @@
 //! Two hosts on a wire: this namespace, and a peer's.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use ferrolb_speaker::link::LinkId;
 use ferrolb_speaker::wire::Mac;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::{Builder, Runtime};
 
 /// How long anything may take: a multiple of every promise, since the machine may be busy.
@@ -53,6 +56,21 @@ impl Segment {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.peer.id())).arg(program);
         command
+    }
+
+    /// The index and hardware address of the peer's `eth0`.
+    pub(crate) fn peer_link(&self) -> (LinkId, Mac) {
+        let line = self.peer_ip("-oneline link show dev eth0");
+        let index = line.split(':').next().unwrap().parse().unwrap();
+        let mac = line.split_once("link/ether ").unwrap().1.split_whitespace().next().unwrap();
+        let octets: Vec<u8> = mac.split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
+        (LinkId(index), Mac(octets.try_into().unwrap()))
+    }
+
+    /// Moves this thread to the peer, for good.
+    pub(crate) fn enter_peer(&self) {
+        let net = File::open(format!("/proc/{}/ns/net", self.peer.id())).unwrap();
+        move_into_link_name_space(net.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
     }
 
     /// Runs `ip` on the peer.

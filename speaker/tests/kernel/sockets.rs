@@ -1,11 +1,13 @@
 //! Packet sockets and groups.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::net::Ipv6Addr;
+use std::thread;
 use std::time::Duration;
 
 use ferrolb_speaker::net::{FrameSocket, Groups, Protocol};
-use ferrolb_speaker::wire::{Arp, Frame, Packet};
+use ferrolb_speaker::wire::{Arp, Frame, Mac, Packet};
 use tokio::time::timeout;
 
 use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, runtime};
@@ -52,6 +54,34 @@ pub(crate) fn a_socket_survives_its_link_going_down() {
         drop(segment);
         let error = socket.send(&probe.emit()).unwrap_err();
         assert!(matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV | libc::ENETDOWN)), "{error}");
+    });
+}
+
+pub(crate) fn each_source_is_received_once_however_lanes_are_divided() {
+    let segment = Segment::new();
+    let (link, _) = segment.peer_link();
+    let sources: BTreeSet<_> = (0..=255).map(|last| Mac([2, 0, 0, 1, 0, last])).collect();
+    runtime().block_on(async {
+        let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+        for _ in 0..10 {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    segment.enter_peer();
+                    runtime().block_on(async {
+                        let sender = FrameSocket::open(link, Protocol::Arp).unwrap();
+                        for &source in &sources {
+                            sender.send(&Arp::probe(source, [192, 168, 1, 240].into()).emit()).unwrap();
+                        }
+                    });
+                });
+            });
+            let mut received = BTreeSet::new();
+            for _ in 0..sources.len() {
+                received.insert(receive(&socket).await.source);
+            }
+            assert_eq!(received, sources);
+            socket.shuffle().unwrap();
+        }
     });
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Speaker {
     thread: Option<std::thread::JoinHandle<()>>,
     tasks: Option<Tasks>,
     notices: mpsc::UnboundedReceiver<Notice>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Speaker {
@@ -31,7 +32,8 @@ impl Speaker {
         let tasks = Tasks::default();
         let shutdown = tasks.shutdown();
         let gate = Readiness::default().gate("sockets");
-        let wiring = Wiring { links, desired, notices: notices_sender, gate, metrics: Metrics::default() };
+        let metrics = Metrics::default();
+        let wiring = Wiring { links, desired, notices: notices_sender, gate, metrics: metrics.clone() };
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
                 let driver = Driver::new(1, wiring);
@@ -47,7 +49,7 @@ impl Speaker {
                 }
             });
         });
-        Self { desired: desired_sender, thread: Some(thread), tasks: Some(tasks), notices }
+        Self { desired: desired_sender, thread: Some(thread), tasks: Some(tasks), notices, metrics }
     }
 
     pub(crate) fn desire(&mut self, addresses: &[IpAddr]) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ferrolb_placement::Exclusion;
 
 use super::*;
+use crate::announcer::Kind;
 
 #[test]
 fn the_best_candidate_owns_and_says_so_at_once() {
@@ -32,51 +33,53 @@ fn the_burst_has_five_rounds_for_arp_and_three_for_ndp() {
 }
 
 #[test]
-fn refreshes_are_in_one_form_and_spread_over_a_minute() {
-    let mut node = Node::owner_of(VIP.into());
-    let mut gaps = Vec::new();
-    for _ in 0..5 {
-        node.advance();
-        node.frames();
-    }
-    for _ in 0..50 {
-        let before = node.now;
-        node.advance();
-        assert_eq!(node.frames(), [Arp::announcement(MAC0, VIP)]);
-        gaps.push((node.now - before).as_secs());
-    }
-    assert!(gaps.iter().all(|gap| (60..=120).contains(gap)), "{gaps:?}");
-    assert!(gaps.iter().min() < Some(&75) && gaps.iter().max() > Some(&105), "{gaps:?}");
+fn an_address_is_announced_once_its_event_was_taken() {
+    let mut node = Node::with_link();
+    let wanted = [(VIP.into(), first()), (VIP6.into(), first())];
+    node.machine.set_desired(Arc::new(Desired::from(wanted)), node.now);
+    assert!(node.frames().is_empty());
+    assert!(node.hears(&request(Mac::BROADCAST)), "it is answered for before");
+    assert_eq!(node.frames().len(), 1);
+    assert!(node.machine.poll_event().is_some());
+    assert!(node.frames().iter().all(|frame| matches!(frame.packet, Packet::Arp(_))));
+    assert!(node.machine.poll_event().is_some());
+    assert_eq!(node.frames().len(), 1);
 }
 
 #[test]
-fn refreshes_of_many_addresses_do_not_come_together() {
+fn answers_go_before_announcements() {
     let mut node = Node::with_link();
-    node.desire((0..100).map(|n| (IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n)), first())));
-    let start = node.now;
-    while node.now < start + Duration::from_secs(60) {
-        node.advance();
-        node.frames();
-    }
-    let mut most = 0;
-    while node.now < start + Duration::from_secs(120) {
-        node.advance();
-        most = most.max(node.frames().len());
-    }
-    assert!(most <= 3, "{most} announcements at one moment");
+    node.desire([(VIP.into(), first())]);
+    assert!(node.hears(&request(Mac::BROADCAST)));
+    let kinds: Vec<_> =
+        std::iter::from_fn(|| node.machine.poll_transmit(node.now)).map(|transmit| transmit.kind).collect();
+    let announcement = TransmitKind::Announcement;
+    assert_eq!(kinds, [TransmitKind::Answer, announcement(Kind::First), announcement(Kind::Repeat)]);
+}
+
+#[test]
+fn ten_thousand_addresses_are_answered_for_while_they_are_announced() {
+    let mut node = Node::with_link();
+    node.desire((0..10_000).map(|n| (IpAddr::from(Ipv4Addr::from_bits(VIP.to_bits() + n)), first())));
+    assert_eq!(node.frames().len(), 125);
+    let mut question = request(Mac::BROADCAST);
+    arp(&mut question).target_ip = Ipv4Addr::from_bits(VIP.to_bits() + 9_999);
+    assert!(node.hears(&question));
+    assert_eq!(node.frames().len(), 1);
+    assert_eq!(node.machine.waiting().collect::<Vec<_>>(), [(ETH0, 10_000)]);
 }
 
 #[test]
 fn a_withdrawn_address_is_silent_at_once() {
     let mut node = Node::with_link();
     node.desire([(VIP.into(), first()), (VIP6.into(), first())]);
-    assert!(node.machine.handle_frame(ETH0, &request(Mac::BROADCAST)));
+    assert!(node.hears(&request(Mac::BROADCAST)));
     node.events();
     node.desire([(VIP6.into(), first())]);
     assert_eq!(node.events(), ["withdrawn 192.168.1.240 on eth0: NotAdvertised"]);
     let frames = node.frames();
     assert!(frames.iter().all(|frame| !matches!(frame.packet, Packet::Arp(_))), "{frames:?}");
-    assert!(!node.machine.handle_frame(ETH0, &request(Mac::BROADCAST)));
+    assert!(!node.hears(&request(Mac::BROADCAST)));
     node.advance();
     assert!(node.frames().iter().all(|frame| !matches!(frame.packet, Packet::Arp(_))));
 }
@@ -114,6 +117,6 @@ fn another_service_on_an_owned_address_moves_nothing() {
     node.desire([(VIP.into(), DesiredAddress { services: services(&["a", "web"]), ..first() })]);
     assert!(node.frames().is_empty() && node.events().is_empty());
     node.desire([]);
-    let Some(Event::Withdrawn { services, .. }) = node.machine.poll_event() else { panic!("not withdrawn") };
+    let Some(Event::Withdrawn { services, .. }) = node.told.pop_back() else { panic!("not withdrawn") };
     assert_eq!(services.len(), 2);
 }

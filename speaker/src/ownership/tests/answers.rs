@@ -15,8 +15,8 @@ fn a_request_for_an_owned_address_is_answered_from_the_link_that_asked() {
     node.desire([(VIP.into(), first())]);
     node.frames();
     for (id, mac) in [(ETH0, MAC0), (ETH1, MAC1)] {
-        assert!(node.machine.handle_frame(id, &request(Mac::BROADCAST)));
-        let transmit = node.machine.poll_transmit().unwrap();
+        assert_eq!(node.machine.handle_frame(id, &request(Mac::BROADCAST), node.now), Reception::Answered);
+        let transmit = node.machine.poll_transmit(node.now).unwrap();
         assert_eq!((transmit.link, transmit.kind), (id, TransmitKind::Answer));
         let Packet::Arp(reply) = transmit.frame.packet else { panic!("not ARP") };
         assert_eq!((reply.operation, reply.sender_mac, reply.sender_ip), (Operation::Reply, mac, VIP));
@@ -30,8 +30,8 @@ fn a_request_for_an_owned_address_is_answered_from_the_link_that_asked() {
 #[test]
 fn a_unicast_request_and_a_probe_are_answered_too() {
     let mut node = Node::owner_of(VIP.into());
-    assert!(node.machine.handle_frame(ETH0, &request(MAC0)));
-    assert!(node.machine.handle_frame(ETH0, &Arp::probe(ASKER, VIP)));
+    assert!(node.hears(&request(MAC0)));
+    assert!(node.hears(&Arp::probe(ASKER, VIP)));
     assert_eq!(node.frames().len(), 2);
 }
 
@@ -52,17 +52,18 @@ fn what_asks_nothing_of_us_is_not_answered() {
         ("an asker at a group address", with(|f| arp(f).sender_mac = Mac::BROADCAST)),
         ("an asker at no address", with(|f| arp(f).sender_mac = Mac::ZERO)),
     ] {
-        assert!(!node.machine.handle_frame(ETH0, &frame), "{name}");
+        assert!(!node.hears(&frame), "{name}");
         assert!(node.frames().is_empty(), "{name}");
     }
-    assert!(!node.machine.handle_frame(ETH1, &request(Mac::BROADCAST)), "a link that we do not know");
+    let elsewhere = node.machine.handle_frame(ETH1, &request(Mac::BROADCAST), node.now);
+    assert_eq!(elsewhere, Reception::Ignored, "a link that we do not know");
 }
 
 #[test]
 fn a_solicitation_is_answered_by_a_solicited_advertisement() {
     let mut node = Node::owner_of(VIP6.into());
     for (name, link_layer) in [("with source link-layer option", Some(ASKER)), ("without", None)] {
-        assert!(node.machine.handle_frame(ETH0, &solicitation(ASKER6, link_layer)), "{name}");
+        assert!(node.hears(&solicitation(ASKER6, link_layer)), "{name}");
         let [frame] = node.frames()[..] else { panic!("{name}: not one answer") };
         let Packet::Advertisement(answer) = frame.packet else { panic!("{name}: not an advertisement") };
         assert_eq!(frame.destination, ASKER, "{name}");
@@ -75,7 +76,7 @@ fn a_solicitation_is_answered_by_a_solicited_advertisement() {
 #[test]
 fn a_duplicate_check_is_answered_to_all_nodes() {
     let mut node = Node::owner_of(VIP6.into());
-    assert!(node.machine.handle_frame(ETH0, &Solicitation::duplicate_check(ASKER, VIP6)));
+    assert!(node.hears(&Solicitation::duplicate_check(ASKER, VIP6)));
     let [frame] = node.frames()[..] else { panic!("not one answer") };
     assert_eq!(frame.destination, Mac::multicast(ALL_NODES));
 }
@@ -96,8 +97,37 @@ fn nobody_but_the_first_candidate_answers() {
     ] {
         let mut node = Node::with_link();
         node.desire([(VIP.into(), DesiredAddress { standing, ..first() })]);
-        assert!(!node.machine.handle_frame(ETH0, &request(Mac::BROADCAST)));
+        assert!(!node.hears(&request(Mac::BROADCAST)));
         assert!(node.frames().is_empty() && node.events().is_empty());
         assert_eq!(node.machine.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn who_asks_too_much_is_not_answered_and_others_are() {
+    let mut node = Node::owner_of(VIP.into());
+    let heard: Vec<_> = (0..100)
+        .map(|_| node.machine.handle_frame(ETH0, &request(Mac::BROADCAST), node.now))
+        .filter(|reception| *reception == Reception::Answered)
+        .collect();
+    assert_eq!((heard.len(), node.frames().len()), (40, 40));
+    let throttled = node.machine.handle_frame(ETH0, &request(Mac::BROADCAST), node.now);
+    assert_eq!(throttled, Reception::Throttled);
+    assert!(node.hears(&Frame { source: MAC1, ..request(Mac::BROADCAST) }), "another asker");
+}
+
+#[test]
+fn an_answer_that_became_wrong_is_not_sent() {
+    type Change = fn(&mut Node);
+    let changes: [(&str, Change); 3] = [
+        ("the address is withdrawn", |node| node.desire([])),
+        ("the link has another hardware address", |node| node.links([(ETH0, link("eth0", MAC1))])),
+        ("the link is gone", |node| node.links([])),
+    ];
+    for (name, change) in changes {
+        let mut node = Node::owner_of(VIP.into());
+        assert!(node.hears(&request(Mac::BROADCAST)));
+        change(&mut node);
+        assert!(node.frames().iter().all(|frame| frame.source == MAC1), "{name}");
     }
 }

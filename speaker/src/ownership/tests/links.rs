@@ -7,7 +7,7 @@ fn a_link_that_goes_down_is_withdrawn_and_announced_again_when_it_is_up() {
     let mut node = Node::owner_of(VIP.into());
     node.links([(ETH0, Link { up: false, ..link("eth0", MAC0) })]);
     assert_eq!(node.events(), ["withdrawn 192.168.1.240 on eth0: LinkDown"]);
-    assert!(!node.machine.handle_frame(ETH0, &request(Mac::BROADCAST)));
+    assert!(!node.hears(&request(Mac::BROADCAST)));
     node.links([(ETH0, link("eth0", MAC0))]);
     assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: LinkUp"]);
     assert_eq!(node.frames().len(), 2);
@@ -27,7 +27,7 @@ fn a_new_hardware_address_is_announced_at_once() {
     node.links([(ETH0, link("eth0", MAC1))]);
     assert!(node.events().is_empty(), "the node stays the owner");
     assert_eq!(node.frames(), [Arp::announcement(MAC1, VIP), Arp::announcement_reply(MAC1, VIP)]);
-    node.machine.handle_frame(ETH0, &request(Mac::BROADCAST));
+    node.hears(&request(Mac::BROADCAST));
     assert_eq!(node.frames()[0].source, MAC1);
 }
 

@@ -4,6 +4,7 @@ mod announcing;
 mod answers;
 mod links;
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,12 +29,14 @@ const ASKER6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xaa);
 struct Node {
     machine: Machine,
     now: Instant,
+    /// What the machine told.
+    told: VecDeque<Event>,
 }
 
 impl Node {
     #[expect(clippy::disallowed_methods, reason = "only differences from this instant matter")]
     fn new() -> Self {
-        Self { machine: Machine::new(1), now: Instant::now() }
+        Self { machine: Machine::new(1), now: Instant::now(), told: VecDeque::new() }
     }
 
     fn with_link() -> Self {
@@ -53,10 +56,16 @@ impl Node {
 
     fn links(&mut self, links: impl IntoIterator<Item = (LinkId, Link)>) {
         self.machine.set_links(Links::from_iter(links), self.now);
+        self.listen();
     }
 
     fn desire(&mut self, wanted: impl IntoIterator<Item = (IpAddr, DesiredAddress)>) {
         self.machine.set_desired(Arc::new(Desired::from_iter(wanted)), self.now);
+        self.listen();
+    }
+
+    fn listen(&mut self) {
+        self.told.extend(std::iter::from_fn(|| self.machine.poll_event()));
     }
 
     /// Goes to the next deadline.
@@ -65,13 +74,18 @@ impl Node {
         self.machine.handle_timeout(self.now);
     }
 
+    /// Whether a frame is answered.
+    fn hears(&mut self, frame: &Frame) -> bool {
+        self.machine.handle_frame(ETH0, frame, self.now) == Reception::Answered
+    }
+
     fn frames(&mut self) -> Vec<Frame> {
-        std::iter::from_fn(|| self.machine.poll_transmit()).map(|transmit| transmit.frame).collect()
+        std::iter::from_fn(|| self.machine.poll_transmit(self.now)).map(|transmit| transmit.frame).collect()
     }
 
     fn events(&mut self) -> Vec<String> {
-        let events = std::iter::from_fn(|| self.machine.poll_event());
-        events
+        self.told
+            .drain(..)
             .map(|event| match event {
                 Event::Announcing { address, interface, cause, .. } => {
                     format!("announcing {address} on {interface}: {}", cause.reason())
