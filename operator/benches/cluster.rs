@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! cluster create FIRST COUNT             creates Services as fast as it can
-//! cluster create-others FIRST COUNT      the same, of Services that are of another class
-//! cluster patch-others FIRST COUNT       writes to the status of each, as the operator would: the bare loop
+//! cluster patch-others FIRST COUNT       writes to the status of Services of another class: the bare loop
 //! cluster both-others FIRST COUNT        creates and writes
 //! cluster pace FIRST COUNT PER_SECOND    creates at a rate, and waits for each address
 //! cluster pace-others FIRST COUNT PER_SECOND  creates at a rate, and waits until a watch shows each
@@ -47,9 +46,6 @@ async fn main() -> Result<()> {
     let (word, first, count) = (words.first().map(String::as_str), number(1)?, number(2)?);
     match word {
         Some("create") => each(first, count, async |index| OURS.create(&services, index).await).await?,
-        Some("create-others") => {
-            each(first, count, async |index| OTHERS.create(&services, index).await).await?;
-        }
         Some("patch-others") => {
             each(first, count, async |index| patch(&services, &OTHERS.name(index)).await).await?;
         }

@@ -2,6 +2,7 @@
 
 mod ledger;
 mod operator;
+mod planting;
 mod process;
 mod publish;
 mod report;

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
 use serde::Deserialize;
 
+use super::planting::{plant_service, service};
 use super::process::{cpu_seconds, peak_memory};
 use super::report::{Bounds, Reach, Report};
 use crate::cargo::{bench_program, release_binaries, workspace};
@@ -100,9 +101,14 @@ pub(super) fn run(services: u32) -> Result<Report> {
     let (first, sample) = (2 * FEW, services.min(SAMPLE));
     // The API server serves an administrator before others: the loop is to have the operator's rank.
     let account = lab.service_account_kubeconfig("ferrolb-system", "ferrolb-operator", None)?;
-    spinner.step(&format!("create {services} Services, and {sample} others"), || {
-        load.run(&["create"], &[first, services])?;
-        load.run(&["create-others"], &[first, sample])
+    spinner.step(&format!("plant {services} Services, and {sample} others"), || {
+        let ours = (0..services).map(|number| (format!("planted-{number}"), number, None));
+        let others = (first..first + sample)
+            .map(|number| (format!("other-{number}"), services + number, Some("example.org/lb")));
+        let planted = ours
+            .chain(others)
+            .map(|(name, number, class)| plant_service(&name, service(&name, number, class)));
+        lab.plant(&planted.collect::<Vec<_>>())
     })?;
     let alone = spinner.step("write to the others in a bare loop", || {
         load.run_as(&account, &["patch-others"], &[first, sample])

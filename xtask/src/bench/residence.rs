@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use ferrolb_lab::{Ferrolb, Lab, LabBuilder, Planted};
-use serde_json::json;
 
+use super::planting::{plant_service, plant_slice, served, slice};
 use super::process::{cpu_seconds, resident_memory};
 use super::report::{Reach, Report};
 use crate::cargo::{release_binaries, workspace};
@@ -68,59 +68,20 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A Service as the operator leaves it, and its slice of three endpoints.
+/// A Service with an address, and its endpoints.
 fn objects(number: u32) -> [Planted; 2] {
     let name = format!("service-{number}");
-    let address = |base: u32| Ipv4Addr::from_bits(base + number + 1);
-    let (cluster_ip, pod) = (address(0x0a60_1000), Ipv4Addr::from_bits(0x0af4_0000 + 3 * number));
-    let condition = |type_: &str| {
-        json!({
-            "type": type_, "status": "True", "reason": "Allocated", "message": "10.64.0.1 from pool bench",
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        })
-    };
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": { "annotations": { "ferrolb.io/ip-allocated-from-pool": "bench" }, "labels": { "app": name } },
-        "spec": {
-            "type": "LoadBalancer", "clusterIP": cluster_ip, "clusterIPs": [cluster_ip], "ipFamilies": ["IPv4"],
-            "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster", "externalTrafficPolicy": "Cluster",
-            "sessionAffinity": "None", "selector": { "app": name }, "allocateLoadBalancerNodePorts": false,
-            "ports": [{ "protocol": "TCP", "port": 80, "targetPort": 80 }],
-        },
-        "status": {
-            "loadBalancer": { "ingress": [{ "ip": address(0x0a40_0000), "ipMode": "VIP" }] },
-            "conditions": [condition("ferrolb.io/Allocated"), condition("ferrolb.io/Announced")],
-        },
-    });
-    let endpoint = |index: u32| {
-        let address = Ipv4Addr::from_bits(pod.to_bits() + index);
-        let pod =
-            json!({ "kind": "Pod", "namespace": "default", "name": format!("{name}-{index}"), "uid": name });
-        json!({
-            "addresses": [address], "nodeName": NODE, "targetRef": pod,
-            "conditions": { "ready": true, "serving": true, "terminating": false },
-        })
-    };
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": { "labels": {
-            "kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "bench",
-        } },
-        "endpoints": [endpoint(0), endpoint(1), endpoint(2)],
-        "ports": [{ "name": "", "protocol": "TCP", "port": 80 }],
-    });
-    [Planted::new("services/specs", &name, service), Planted::new("endpointslices", &name, slice)]
+    let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 64, 0, 1).to_bits() + number);
+    let service = plant_service(&name, served(&name, number, address));
+    [service, plant_slice(&name, slice(&name, number, NODE))]
 }
 
 /// Waits until a speaker owns so many addresses and has said so.
 fn await_owned(lab: &Lab, services: u32) -> Result<()> {
     let start = now();
     while start.elapsed() < PATIENCE {
-        let reports = ["get", "--raw=/apis/ferrolb.io/v1beta1/servicel2statuses?limit=1"];
-        let list: serde_json::Value = serde_json::from_str(&lab.kubectl(reports)?)?;
-        let more = list["metadata"]["remainingItemCount"].as_u64().unwrap_or(0);
-        if more + 1 >= u64::from(services) {
+        let reports = ["get", "servicel2statuses", "--namespace=ferrolb-system", "--output=name"];
+        if lab.kubectl(reports)?.lines().count() >= usize::try_from(services)? {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(500));
