@@ -9,6 +9,7 @@ use ferrolb_crds::service_l2_status::{
     InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
 };
 use ferrolb_runtime::tasks::Shutdown;
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Client;
@@ -25,6 +26,11 @@ use crate::report::ServiceReport;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Between a failed write and the next, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Writes under way at once.
+const CONCURRENCY: usize = 8;
+/// Writes after which it is looked whether something else is wanted.
+const PART: usize = 128;
 
 /// What the node does for Services; `None` while it has not decided yet after its start.
 pub type Reports = Option<BTreeMap<ServiceName, Reported>>;
@@ -54,6 +60,14 @@ pub struct StatusWriter {
     namespace: String,
     /// What the API server has, as far as we know.
     written: BTreeMap<ServiceName, ServiceL2StatusStatus>,
+}
+
+/// A write of one object.
+struct Write {
+    service: ServiceName,
+    status: ServiceL2StatusStatus,
+    namespace: String,
+    event: Option<(Event, ObjectReference)>,
 }
 
 impl StatusWriter {
@@ -86,10 +100,11 @@ impl StatusWriter {
             let wanted = reports.borrow_and_update().clone();
             let result = tokio::select! {
                 () = &mut stop => return Ok(()),
-                result = self.step(wanted, &mut loaded) => result,
+                result = self.step(wanted, &mut loaded, || reports.has_changed().unwrap_or(false)) => result,
             };
             let delay = match result {
-                Ok(()) => {
+                Ok(false) => continue,
+                Ok(true) => {
                     retry = RETRY.0;
                     None
                 }
@@ -114,23 +129,55 @@ impl StatusWriter {
         }
     }
 
-    /// Writes what differs. The error is the first one; what was written is not written again.
-    async fn step(&mut self, wanted: Reports, loaded: &mut bool) -> Result<(), WriteError> {
-        let Some(wanted) = wanted else { return Ok(()) };
+    /// Writes what differs, and says whether that was all: something else may be wanted meanwhile. The error is the
+    /// first one; what was written is not written again.
+    async fn step(
+        &mut self,
+        wanted: Reports,
+        loaded: &mut bool,
+        changed: impl Fn() -> bool,
+    ) -> Result<bool, WriteError> {
+        let Some(wanted) = wanted else { return Ok(true) };
         if !*loaded {
             self.load().await?;
             *loaded = true;
         }
         let mut refused = None;
-        for (service, reported) in &wanted {
-            set_aside(&mut refused, self.write(service, reported).await)?;
+        let mut writes = self.outdated(&wanted).collect::<Vec<_>>().into_iter();
+        while writes.len() > 0 {
+            let part = stream::iter(writes.by_ref().take(PART).collect::<Vec<_>>());
+            let mut sent =
+                part.map(|write| write.send(&self.api, &self.recorder)).buffer_unordered(CONCURRENCY);
+            while let Some((service, result)) = sent.next().await {
+                set_aside(&mut refused, result.map(|status| _ = self.written.insert(service, status)))?;
+            }
+            if changed() {
+                return Ok(false);
+            }
         }
         let gone: Vec<_> =
             self.written.keys().filter(|service| !wanted.contains_key(*service)).cloned().collect();
         for service in gone {
             set_aside(&mut refused, self.delete(&service).await)?;
         }
-        refused.map_or(Ok(()), Err)
+        refused.map_or(Ok(true), Err)
+    }
+
+    /// The writes that make the objects what is wanted.
+    fn outdated(&self, wanted: &BTreeMap<ServiceName, Reported>) -> impl Iterator<Item = Write> {
+        wanted.iter().filter_map(|(service, reported)| {
+            let status = content(&self.node, service, &reported.report);
+            let known = self.written.get(service);
+            let begins = known.is_none_or(|known| known.role != Role::Owner);
+            let event = begins.then(|| announcing(&self.node, service, reported));
+            let outdated = known.is_none_or(|known| !says_the_same(known, &status));
+            outdated.then(|| Write {
+                service: service.clone(),
+                status,
+                namespace: self.namespace.clone(),
+                event,
+            })
+        })
     }
 
     async fn load(&mut self) -> Result<(), WriteError> {
@@ -147,26 +194,6 @@ impl StatusWriter {
         Ok(())
     }
 
-    async fn write(&mut self, service: &ServiceName, reported: &Reported) -> Result<(), WriteError> {
-        let status = content(&self.node, service, &reported.report);
-        let known = self.written.get(service);
-        if known.is_some_and(|known| says_the_same(known, &status)) {
-            return Ok(());
-        }
-        let begins = known.is_none_or(|known| known.role != Role::Owner);
-        let object = object(&self.namespace, status);
-        let name = object_name(&self.node, &service.namespace, &service.name);
-        let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
-        answer(self.api.patch(&name, &params, &Patch::Apply(&object))).await?;
-        if let Some(status) = object.status {
-            self.written.insert(service.clone(), status);
-        }
-        if begins {
-            self.publish(service, reported).await;
-        }
-        Ok(())
-    }
-
     async fn delete(&mut self, service: &ServiceName) -> Result<(), WriteError> {
         let name = object_name(&self.node, &service.namespace, &service.name);
         match answer(self.api.delete(&name, &DeleteParams::default())).await {
@@ -176,33 +203,54 @@ impl StatusWriter {
         self.written.remove(service);
         Ok(())
     }
+}
 
-    /// Events are told once or not at all.
-    async fn publish(&self, service: &ServiceName, Reported { report, uid }: &Reported) {
-        let reference = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Service".to_owned()),
-            namespace: Some(service.namespace.clone()),
-            name: Some(service.name.clone()),
-            uid: uid.clone(),
-            ..Default::default()
-        };
-        let event = Event {
-            type_: EventType::Normal,
-            reason: "Announcing".to_owned(),
-            note: Some(format!(
-                "announcing {} from node {} on {}",
-                list(&report.ips),
-                self.node,
-                list(&report.interfaces)
-            )),
-            action: "Announce".to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = answer(self.recorder.publish(&event, &reference)).await {
+impl Write {
+    /// Makes the write, and tells the Event. Events are told once or not at all.
+    async fn send(
+        self,
+        api: &Api<ServiceL2Status>,
+        recorder: &Recorder,
+    ) -> (ServiceName, Result<ServiceL2StatusStatus, WriteError>) {
+        let Self { service, status, namespace, event } = self;
+        let object = object(&namespace, status.clone());
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
+        if let Err(error) = answer(api.patch(name, &params, &Patch::Apply(&object))).await {
+            return (service, Err(error));
+        }
+        if let Some((event, reference)) = event
+            && let Err(error) = answer(recorder.publish(&event, &reference)).await
+        {
             debug!(%service, %error, "an Event can't be published");
         }
+        (service, Ok(status))
     }
+}
+
+/// The Event that tells that a node begins to announce, and the Service that it is about.
+fn announcing(
+    node: &str,
+    service: &ServiceName,
+    Reported { report, uid }: &Reported,
+) -> (Event, ObjectReference) {
+    let reference = ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Service".to_owned()),
+        namespace: Some(service.namespace.clone()),
+        name: Some(service.name.clone()),
+        uid: uid.clone(),
+        ..Default::default()
+    };
+    let (ips, interfaces) = (list(&report.ips), list(&report.interfaces));
+    let event = Event {
+        type_: EventType::Normal,
+        reason: "Announcing".to_owned(),
+        note: Some(format!("announcing {ips} from node {node} on {interfaces}")),
+        action: "Announce".to_owned(),
+        secondary: None,
+    };
+    (event, reference)
 }
 
 /// Sets a refusal aside: it is about one object, and the others have their turn. Where the server gave no answer,
