@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::desired::{Desired, DesiredAddress, ServiceName, Standing};
 use super::frames;
 use super::output::{Event, GainCause, LossCause, Reception, Transmit, TransmitKind};
+use super::segments::Segments;
 use crate::announcer::Announcer;
 use crate::link::{Link, LinkId, Links};
 use crate::responder::Responder;
@@ -34,6 +35,7 @@ pub struct Machine {
     /// and never walked through.
     owned: HashMap<(LinkId, IpAddr), Ownership>,
     announcer: Announcer,
+    segments: Segments,
     /// Of links by which questions came.
     responders: BTreeMap<LinkId, Responder>,
     answers: VecDeque<Transmit>,
@@ -56,6 +58,7 @@ impl Machine {
             desired: Arc::default(),
             owned: HashMap::new(),
             announcer: Announcer::new(seed),
+            segments: Segments::default(),
             responders: BTreeMap::new(),
             answers: VecDeque::new(),
             events: VecDeque::new(),
@@ -64,7 +67,10 @@ impl Machine {
 
     /// Takes up a received frame, and says what becomes of it. A frame that asks for nothing of ours costs one look-up.
     pub fn handle_frame(&mut self, link: LinkId, frame: &Frame, now: Instant) -> Reception {
-        let Some(address) = frames::asked_for(&frame.packet) else { return Reception::Ignored };
+        let Some(address) = frames::asked_for(&frame.packet) else {
+            self.hear(link, frame, now);
+            return Reception::Ignored;
+        };
         if !self.owned.contains_key(&(link, address)) {
             return Reception::Ignored;
         }
@@ -88,6 +94,9 @@ impl Machine {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.announcer.handle_timeout(now);
+        for link in self.segments.handle_timeout(now) {
+            self.settle_all(link, now);
+        }
     }
 
     /// Takes up what the node is to announce from now on.
@@ -117,11 +126,16 @@ impl Machine {
             self.announcer.set_link(link, Vec::new());
         }
         let desired = Arc::clone(&self.desired);
-        let changed = previous.keys().chain(self.links.keys()).copied().collect::<BTreeSet<_>>();
-        for link in changed {
+        let all = previous.keys().chain(self.links.keys()).copied().collect::<BTreeSet<_>>();
+        let mut beside = BTreeSet::new();
+        for link in all {
             let (before, after) = (previous.get(&link), self.links.get(&link).cloned());
             if before == after.as_ref() {
                 continue;
+            }
+            beside.extend(self.segments.beside(link));
+            if after.as_ref().is_none_or(|after| !after.up) {
+                self.segments.forget(link);
             }
             let moved = before.map(|before| before.mac) != after.as_ref().map(|after| after.mac);
             for &address in desired.keys() {
@@ -135,6 +149,9 @@ impl Machine {
                 self.announcer.remove_link(link);
                 self.responders.remove(&link);
             }
+        }
+        for link in beside {
+            self.settle_all(link, now);
         }
     }
 
@@ -151,6 +168,9 @@ impl Machine {
         let here = self.links.get(&announcement.link)?;
         let (link, address) = (announcement.link, announcement.address);
         let frame = frames::announcement(address, announcement.form, here)?;
+        if self.links.len() > 1 {
+            self.segments.sent(link, frame, now);
+        }
         Some(Transmit { link, address, kind: TransmitKind::Announcement(announcement.kind), frame })
     }
 
@@ -169,7 +189,7 @@ impl Machine {
     /// When [`handle_timeout`](Self::handle_timeout) and then [`poll_transmit`](Self::poll_transmit) have something to
     /// do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.announcer.poll_timeout()
+        [self.announcer.poll_timeout(), self.segments.poll_timeout()].into_iter().flatten().min()
     }
 
     /// How many addresses of each link wait to be announced.
@@ -180,6 +200,29 @@ impl Machine {
     /// What the node is for an address on a link.
     pub fn state(&self, link: LinkId, address: IpAddr) -> State {
         if self.owned.contains_key(&(link, address)) { State::Owner } else { State::Backup }
+    }
+
+    /// Takes up a frame that asks nothing: it may be one of ours, and then shows that two links are on one segment.
+    fn hear(&mut self, link: LinkId, frame: &Frame, now: Instant) {
+        if self.own_macs.contains(&frame.source)
+            && let Some(other) = self.segments.hear(link, frame, now)
+        {
+            self.settle_all(link.max(other), now);
+        }
+    }
+
+    /// Whether a link before this one is on its segment and answers for an address there.
+    fn leaves_to(&self, link: LinkId, wanted: &DesiredAddress) -> Option<&Link> {
+        let before = self.segments.beside(link).filter(|other| *other < link);
+        before
+            .filter_map(|other| self.links.get(&other))
+            .find(|other| may_own(Some(wanted), Some(other)).is_ok())
+    }
+
+    fn settle_all(&mut self, link: LinkId, now: Instant) {
+        for &address in Arc::clone(&self.desired).keys() {
+            self.settle(link, address, GainCause::LinkUp, now);
+        }
     }
 
     fn settle(&mut self, link: LinkId, address: IpAddr, cause: GainCause, now: Instant) -> State {
@@ -195,7 +238,10 @@ impl Machine {
         cause: GainCause,
         now: Instant,
     ) -> State {
-        let verdict = may_own(self.desired.get(&address), self.links.get(&link));
+        let verdict = may_own(self.desired.get(&address), self.links.get(&link)).and_then(|wanted| {
+            let other = self.leaves_to(link, wanted);
+            other.map_or(Ok(wanted), |other| Err(LossCause::SameSegment { as_: other.name.as_str().into() }))
+        });
         match (verdict, self.owned.get_mut(&(link, address))) {
             (Ok(wanted), Some(ownership)) => {
                 ownership.services = Arc::clone(&wanted.services);

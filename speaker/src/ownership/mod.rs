@@ -21,6 +21,7 @@ mod desired;
 mod frames;
 mod machine;
 mod output;
+mod segments;
 #[cfg(test)]
 mod tests;
 

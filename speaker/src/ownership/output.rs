@@ -102,6 +102,11 @@ pub enum LossCause {
     },
     /// The advertisements do not name the interface any more.
     InterfaceNotSelected,
+    /// Another link of the node is on the same segment, and answers there.
+    SameSegment {
+        /// The other link's name.
+        as_: Arc<str>,
+    },
     /// The link went down or away.
     LinkDown,
 }
@@ -124,6 +129,7 @@ impl LossCause {
             LossCause::Outranked { .. } => "Outranked",
             LossCause::NoCandidate { .. } => "NoCandidate",
             LossCause::InterfaceNotSelected => "InterfaceNotSelected",
+            LossCause::SameSegment { .. } => "SameSegment",
             LossCause::LinkDown => "LinkDown",
         }
     }
@@ -136,6 +142,7 @@ impl fmt::Display for LossCause {
             LossCause::Outranked { by } => write!(f, "{by} is the best candidate now"),
             LossCause::NoCandidate { reason } => write!(f, "{reason}"),
             LossCause::InterfaceNotSelected => f.write_str("no advertisement names the interface any more"),
+            LossCause::SameSegment { as_ } => write!(f, "{as_} is on the same segment, and answers there"),
             LossCause::LinkDown => f.write_str("the link went down"),
         }
     }

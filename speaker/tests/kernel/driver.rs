@@ -7,7 +7,7 @@ use crate::segment::{OUR_MAC, PATIENCE, Segment, ip};
 use crate::speaker::Speaker;
 
 pub(crate) const VIP: &str = "192.168.1.240";
-const VIP6: &str = "fd00::240";
+pub(crate) const VIP6: &str = "fd00::240";
 
 pub(crate) fn another_host_resolves_owned_addresses() {
     let segment = Segment::new();

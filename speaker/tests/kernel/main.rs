@@ -10,6 +10,7 @@
     reason = "this is a test, though not by its harness"
 )]
 
+mod changes;
 mod driver;
 mod flood;
 mod links;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests: [(&str, fn()); 14] = [
+    let tests: [(&str, fn()); 20] = [
         ("links_are_told_as_they_change", links::links_are_told_as_they_change),
         ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
         ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
@@ -61,6 +62,18 @@ fn main() -> ExitCode {
         (
             "an_interface_that_gets_ipv6_late_joins_the_groups_then",
             driver::an_interface_that_gets_ipv6_late_joins_the_groups_then,
+        ),
+        ("another_hardware_address_is_announced", changes::another_hardware_address_is_announced),
+        (
+            "an_interface_that_was_down_is_announced_on_again",
+            changes::an_interface_that_was_down_is_announced_on_again,
+        ),
+        ("a_renamed_interface_goes_on", changes::a_renamed_interface_goes_on),
+        ("a_bridge_announces_in_the_place_of_its_port", changes::a_bridge_announces_in_the_place_of_its_port),
+        ("a_macvlan_child_does_not_answer", changes::a_macvlan_child_does_not_answer),
+        (
+            "of_two_interfaces_on_one_segment_one_announces",
+            changes::of_two_interfaces_on_one_segment_one_announces,
         ),
         ("a_client_is_answered_while_one_host_floods", flood::a_client_is_answered_while_one_host_floods),
         (

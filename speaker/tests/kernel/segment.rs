@@ -46,6 +46,20 @@ impl Segment {
         ip("link set lan0 up");
     }
 
+    /// Adds a second wire, `lan1`, and makes one segment of both: the peer's addresses move to its bridge `br0`.
+    pub(crate) fn plug_in_twice(&self, mac: &str) {
+        let peer = self.peer.id();
+        self.peer_ip("link add br0 type bridge");
+        self.peer_ip("address flush dev eth0");
+        self.peer_ip("link set eth0 master br0");
+        self.peer_ip("link set br0 up");
+        self.peer_ip("address add 192.168.1.10/24 dev br0");
+        ip(&format!("link add lan1 address {mac} type veth peer name eth1 netns {peer}"));
+        self.peer_ip("link set eth1 master br0");
+        self.peer_ip("link set eth1 up");
+        ip("link set lan1 up");
+    }
+
     /// The index of `lan0`.
     pub(crate) fn link() -> LinkId {
         LinkId(ip("-oneline link show dev lan0").split(':').next().unwrap().parse().unwrap())
@@ -88,7 +102,7 @@ impl Segment {
 
     /// The peer's neighbour entry for an address.
     pub(crate) fn peer_entry(&self, address: &str) -> String {
-        self.peer_ip(&format!("neighbor show {address} dev eth0"))
+        self.peer_ip(&format!("neighbor show {address}"))
     }
 }
 

@@ -65,7 +65,12 @@ impl Speaker {
 
     /// Waits until it has taken up what is desired, once its links are up.
     pub(crate) fn await_settled(&mut self) {
-        while !matches!(self.notices.blocking_recv().unwrap(), Notice::Settled) {}
+        self.await_notice(|notice| matches!(notice, Notice::Settled));
+    }
+
+    /// Waits until it tells something.
+    pub(crate) fn await_notice(&mut self, wanted: impl Fn(&Notice) -> bool) {
+        while !wanted(&self.notices.blocking_recv().unwrap()) {}
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -3,6 +3,7 @@
 mod announcing;
 mod answers;
 mod links;
+mod segments;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
