@@ -65,6 +65,11 @@ pub struct RunArgs {
     #[arg(long, env = "FERROLB_EXCLUDE_INTERFACES", default_value = DEFAULT_PATTERNS)]
     pub exclude_interfaces: String,
 
+    /// Interfaces whose card is made to pass on all frames, for those (mostly Wi-Fi) that drop broadcasts otherwise: names
+    /// or globs, separated by commas
+    #[arg(long, env = "FERROLB_PROMISCUOUS_INTERFACES", default_value = "")]
+    pub promiscuous_interfaces: String,
+
     /// Announce also from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers
     #[arg(long, env = "FERROLB_IGNORE_EXCLUDE_LB")]
     pub ignore_exclude_lb: bool,

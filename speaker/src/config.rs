@@ -18,6 +18,8 @@ pub struct Config {
     pub namespace: String,
     /// Interfaces that never announce.
     pub patterns: Patterns,
+    /// Interfaces whose card is to pass on everything.
+    pub promiscuous: Patterns,
     /// Where health and metrics are served by TCP, if anywhere.
     pub metrics_bind_address: Option<SocketAddr>,
     /// Where they are served on a Unix socket, if anywhere.
@@ -39,7 +41,10 @@ pub enum ConfigError {
     Namespace,
     /// A bad list of interfaces.
     #[error("--exclude-interfaces: {0}")]
-    ExcludeInterfaces(#[from] PatternError),
+    ExcludeInterfaces(PatternError),
+    /// Another one.
+    #[error("--promiscuous-interfaces: {0}")]
+    PromiscuousInterfaces(PatternError),
 }
 
 impl TryFrom<RunArgs> for Config {
@@ -51,6 +56,7 @@ impl TryFrom<RunArgs> for Config {
             namespace,
             lb_class,
             exclude_interfaces,
+            promiscuous_interfaces,
             ignore_exclude_lb,
             metrics_bind_address,
             health_socket,
@@ -65,7 +71,8 @@ impl TryFrom<RunArgs> for Config {
         Ok(Self {
             scope: Scope { node, class, ignore_exclude_label: ignore_exclude_lb },
             namespace,
-            patterns: exclude_interfaces.parse()?,
+            patterns: exclude_interfaces.parse().map_err(ConfigError::ExcludeInterfaces)?,
+            promiscuous: promiscuous_interfaces.parse().map_err(ConfigError::PromiscuousInterfaces)?,
             metrics_bind_address,
             health_socket: Some(health_socket).filter(|path| !path.is_empty()).map(PathBuf::from),
             client,
@@ -96,8 +103,12 @@ mod tests {
         assert!(!config(&["--exclude-interfaces", ""]).unwrap().patterns.matches("docker0"));
         assert_eq!(config(&["--lb-class", "a/b"]).unwrap().scope.class.as_deref(), Some("a/b"));
         assert_eq!(config(&["--namespace", ""]).unwrap_err(), ConfigError::Namespace);
-        let error = config(&["--exclude-interfaces", "eth0 eth1"]).unwrap_err();
-        assert!(error.to_string().starts_with("--exclude-interfaces: "), "{error}");
+        for flag in ["--exclude-interfaces", "--promiscuous-interfaces"] {
+            let error = config(&[flag, "eth0 eth1"]).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("{flag}: ")), "{error}");
+        }
+        assert!(!config(&[]).unwrap().promiscuous.matches("wlan0"));
+        assert!(config(&["--promiscuous-interfaces", "wlan*"]).unwrap().promiscuous.matches("wlan0"));
         assert_eq!(self::config(&[]).unwrap_err(), ConfigError::NodeName);
         assert_eq!(self::config(&["--node-name", ""]).unwrap_err(), ConfigError::NodeName);
     }

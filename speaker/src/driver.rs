@@ -20,6 +20,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::link::Links;
 use crate::metrics::{Metrics, PortMetrics};
+use crate::net::exclusion::Patterns;
 use crate::net::{Groups, Opened, Port, Protocol, Sockets};
 use crate::ownership::{Desired, Event, Machine, Reception, Transmit, TransmitKind};
 use crate::wire::Frame;
@@ -44,6 +45,8 @@ pub enum Notice {
 pub struct Wiring {
     /// The links, once they are known.
     pub links: watch::Receiver<Option<Links>>,
+    /// Interfaces whose card is to pass on everything.
+    pub promiscuous: Patterns,
     /// What to announce, once it is known.
     pub desired: watch::Receiver<Option<Arc<Desired>>>,
     /// Takes notices.
@@ -197,7 +200,8 @@ impl Driver {
     fn open_sockets(&mut self) {
         let name = |port: Port| self.links.get(&port.0).map_or("", |link| link.name.as_str());
         let metrics = &self.wiring.metrics;
-        let opened = self.sockets.sync(&self.links, |port| metrics.port(name(port), port.1));
+        let opened =
+            self.sockets.sync(&self.links, &self.wiring.promiscuous, |port| metrics.port(name(port), port.1));
         let mut complete = true;
         for (port, result) in opened {
             let (interface, protocol) = (name(port), port.1);

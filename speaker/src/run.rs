@@ -47,8 +47,15 @@ enum WireError {
 /// # Errors
 /// When it can't start, or a part of it ended that must not.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let Config { scope, namespace, patterns, metrics_bind_address, health_socket, client: client_args } =
-        config;
+    let Config {
+        scope,
+        namespace,
+        patterns,
+        promiscuous,
+        metrics_bind_address,
+        health_socket,
+        client: client_args,
+    } = config;
     let node = scope.node.clone();
     info!(
         event = "starting",
@@ -76,6 +83,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let driver = driver::Wiring {
         links: links.clone(),
+        promiscuous,
         desired,
         notices: notices_sender,
         gate: readiness.gate("sockets"),

@@ -8,7 +8,7 @@ use std::mem;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
 
-use libc::{sockaddr_ll, socklen_t, tpacket_stats};
+use libc::{packet_mreq, sockaddr_ll, socklen_t, tpacket_stats};
 use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
@@ -40,6 +40,33 @@ impl FrameSocket {
         let open = |index| open_lane(link, protocol, Lane { index, seed });
         let lanes = [open(0)?, open(1)?, open(2)?, open(3)?];
         Ok(Self { protocol, lanes, turn: Cell::new(0), drops: 0 })
+    }
+
+    /// Has the card pass on frames that are for others too, as long as the socket is open: some, mostly Wi-Fi, pass on
+    /// broadcasts only then. The filter drops what is for others.
+    ///
+    /// # Errors
+    /// When the card can't.
+    pub fn set_promiscuous(&self, link: LinkId) -> io::Result<()> {
+        let membership = packet_mreq {
+            mr_ifindex: link.0.cast_signed(),
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        let [first, ..] = &self.lanes;
+        // SAFETY: the descriptor is open; the pointer is to a value of this option's type, whose length is given, and
+        // the kernel only reads it.
+        let result = unsafe {
+            libc::setsockopt(
+                first.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_ADD_MEMBERSHIP,
+                (&raw const membership).cast(),
+                length_of::<packet_mreq>(),
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Receives one frame and gives its length, from the lanes in turn. A frame that is longer than the buffer is cut

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::task::{Context, Poll};
 
+use super::exclusion::Patterns;
 use super::{FrameSocket, Protocol};
 use crate::link::{LinkId, Links};
 use crate::wire::Packet;
@@ -38,13 +39,26 @@ impl<T> Default for Sockets<T> {
 }
 
 impl<T> Sockets<T> {
-    /// Closes the sockets of links that are gone and opens those that are missing; gives those that it tried to
-    /// open. Must be called within a runtime.
-    pub fn sync(&mut self, links: &Links, make: impl Fn(Port) -> T) -> Vec<(Port, Opened)> {
+    /// Closes the sockets of links that are gone and opens those that are missing, promiscuously where the link's name
+    /// matches; gives those that it tried to open. Must be called within a runtime.
+    pub fn sync(
+        &mut self,
+        links: &Links,
+        promiscuous: &Patterns,
+        make: impl Fn(Port) -> T,
+    ) -> Vec<(Port, Opened)> {
         self.open.retain(|(link, _), _| links.contains_key(link));
         let wanted = links.keys().flat_map(|&link| Protocol::ALL.map(|protocol| (link, protocol)));
         let missing: Vec<Port> = wanted.filter(|port| !self.open.contains_key(port)).collect();
-        let open = |port: Port| match FrameSocket::open(port.0, port.1) {
+        let named = |link: LinkId| links.get(&link).is_some_and(|link| promiscuous.matches(&link.name));
+        let open_one = |(link, protocol): Port| {
+            let socket = FrameSocket::open(link, protocol)?;
+            if named(link) {
+                socket.set_promiscuous(link)?;
+            }
+            Ok(socket)
+        };
+        let open = |port: Port| match open_one(port) {
             Ok(socket) => {
                 self.open.insert(port, (socket, make(port)));
                 (port, Opened::Yes)

@@ -35,11 +35,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests: [(&str, fn()); 20] = [
+    let tests: [(&str, fn()); 21] = [
         ("links_are_told_as_they_change", links::links_are_told_as_they_change),
         ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
         ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
         ("a_socket_survives_its_link_going_down", sockets::a_socket_survives_its_link_going_down),
+        (
+            "a_card_is_promiscuous_as_long_as_its_socket_is_open",
+            sockets::a_card_is_promiscuous_as_long_as_its_socket_is_open,
+        ),
         (
             "each_source_is_received_once_however_lanes_are_divided",
             sockets::each_source_is_received_once_however_lanes_are_divided,

@@ -57,6 +57,21 @@ pub(crate) fn a_socket_survives_its_link_going_down() {
     });
 }
 
+pub(crate) fn a_card_is_promiscuous_as_long_as_its_socket_is_open() {
+    let _segment = Segment::new();
+    let promiscuity = || {
+        let details = ip("-details link show dev lan0");
+        details.split("promiscuity ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    runtime().block_on(async {
+        let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+        assert_eq!(promiscuity(), "0");
+        socket.set_promiscuous(Segment::link()).unwrap();
+        assert_eq!(promiscuity(), "1");
+    });
+    assert_eq!(promiscuity(), "0");
+}
+
 pub(crate) fn each_source_is_received_once_however_lanes_are_divided() {
     let segment = Segment::new();
     let (link, _) = segment.peer_link();

@@ -33,7 +33,9 @@ impl Speaker {
         let shutdown = tasks.shutdown();
         let gate = Readiness::default().gate("sockets");
         let metrics = Metrics::default();
-        let wiring = Wiring { links, desired, notices: notices_sender, gate, metrics: metrics.clone() };
+        let promiscuous = "".parse().unwrap();
+        let wiring =
+            Wiring { links, promiscuous, desired, notices: notices_sender, gate, metrics: metrics.clone() };
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
                 let driver = Driver::new(1, wiring);
