@@ -86,11 +86,8 @@ fn measure(echo: &Path) {
 #[expect(clippy::print_stdout, reason = "what the program was run for")]
 fn report(segment: &Segment, responder: &str, question: Question, addresses: u32) {
     let program = std::env::current_exe().expect("this program");
-    let interface = segment.peer_ip("-oneline link show dev eth0");
-    let index = interface.split(':').next().expect("its index");
-    let mac =
-        interface.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).expect("its address");
-    let words = [question.word(), &addresses.to_string(), index, mac];
+    let (link, mac) = segment.peer_link();
+    let words = [question.word().to_owned(), addresses.to_string(), link.to_string(), mac.to_string()];
     let output = segment.peer_command(&program).arg("ask").args(words).output().expect("the peer asks");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

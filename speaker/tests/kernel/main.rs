@@ -11,6 +11,7 @@
 )]
 
 mod changes;
+mod differential;
 mod driver;
 mod flood;
 mod links;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests: [(&str, fn()); 21] = [
+    let tests: [(&str, fn()); 22] = [
         ("links_are_told_as_they_change", links::links_are_told_as_they_change),
         ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
         ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
@@ -66,6 +67,10 @@ fn main() -> ExitCode {
         (
             "an_interface_that_gets_ipv6_late_joins_the_groups_then",
             driver::an_interface_that_gets_ipv6_late_joins_the_groups_then,
+        ),
+        (
+            "answers_are_those_of_the_kernel_byte_for_byte",
+            differential::answers_are_those_of_the_kernel_byte_for_byte,
         ),
         ("another_hardware_address_is_announced", changes::another_hardware_address_is_announced),
         (

@@ -43,7 +43,8 @@ impl Planted {
 }
 
 impl Lab {
-    /// Puts objects into etcd, thousands in seconds.
+    /// Puts objects into etcd, thousands in seconds. Nobody may watch their kind meanwhile: many of them come at one
+    /// resourceVersion, and a watch that begins there misses some.
     ///
     /// # Errors
     /// When etcd refuses them.

@@ -40,15 +40,14 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
     let ferrolb = Ferrolb::new(&lab, binaries);
     ferrolb.install(&workspace().join("deploy/install.yaml"))?;
     lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
-    let speaker = ferrolb.start_speaker(NODE)?;
     let mut planted = 0;
     for (services, promised) in STAGES {
-        spinner.step(&format!("announce {services} Services"), || {
-            let objects: Vec<_> = (planted..services).flat_map(objects).collect();
-            lab.plant(&objects)?;
-            await_owned(&lab, services)
+        spinner.step(&format!("plant {services} Services"), || {
+            lab.plant(&(planted..services).flat_map(objects).collect::<Vec<_>>())
         })?;
         planted = services;
+        let speaker = ferrolb.start_speaker(NODE)?;
+        spinner.step("announce them", || await_owned(&lab, services))?;
         let (start, before) = (now(), cpu_seconds(speaker.id())?);
         spinner.step("watch it idle", || {
             std::thread::sleep(IDLE);
