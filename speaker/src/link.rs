@@ -29,6 +29,8 @@ pub struct Link {
     pub router: bool,
     /// Its own addresses that are in use: tentative and duplicate ones are left out.
     pub addresses: Vec<IpAddr>,
+    /// The gateways of its IPv4 default routes.
+    pub gateways: Vec<Ipv4Addr>,
 }
 
 impl Link {

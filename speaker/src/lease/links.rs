@@ -30,6 +30,7 @@ mod tests {
             up: true,
             router: false,
             addresses: ["192.168.1.11", "fd00::11", "fe80::1"].map(|text| text.parse().unwrap()).to_vec(),
+            gateways: vec![],
         };
         let eth1 = Link { name: "eth1".into(), up: false, ..eth0.clone() };
         let told = links(&[(LinkId(2), eth0), (LinkId(3), eth1)].into());

@@ -6,9 +6,10 @@ use std::io;
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use tracing::{debug, warn};
@@ -20,6 +21,7 @@ use crate::link::Links;
 // Multicast groups of linux/rtnetlink.h.
 const RTNLGRP_LINK: u32 = 1;
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
+const RTNLGRP_IPV4_ROUTE: u32 = 7;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;
 const RTNLGRP_IPV6_NETCONF: u32 = 25;
 /// Tells that a setting such as forwarding changed, which no other message does.
@@ -55,6 +57,7 @@ pub struct LinkWatch {
 enum Dump {
     Interfaces,
     Addresses,
+    Routes,
 }
 
 impl LinkWatch {
@@ -66,7 +69,9 @@ impl LinkWatch {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         let raw = socket.socket_mut();
         raw.bind(&SocketAddr::new(0, 0))?;
-        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_NETCONF] {
+        for group in
+            [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_NETCONF]
+        {
             raw.add_membership(group)?;
         }
         let table = Table::new(patterns);
@@ -84,7 +89,7 @@ impl LinkWatch {
                 if self.stale {
                     self.stale = false;
                     self.table.clear();
-                    self.pending.extend([Dump::Interfaces, Dump::Addresses]);
+                    self.pending.extend([Dump::Interfaces, Dump::Addresses, Dump::Routes]);
                     self.request().await?;
                 } else {
                     let links = self.table.links();
@@ -110,6 +115,11 @@ impl LinkWatch {
         let message = match self.pending.front() {
             Some(Dump::Interfaces) => RouteNetlinkMessage::GetLink(LinkMessage::default()),
             Some(Dump::Addresses) => RouteNetlinkMessage::GetAddress(AddressMessage::default()),
+            Some(Dump::Routes) => {
+                let mut message = RouteMessage::default();
+                message.header.address_family = AddressFamily::Inet;
+                RouteNetlinkMessage::GetRoute(message)
+            }
             None => return Ok(()),
         };
         let mut header = NetlinkHeader::default();
@@ -140,7 +150,11 @@ impl LinkWatch {
             // The state changed while it was dumped.
             self.stale |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
-                NetlinkPayload::InnerMessage(message) => self.table.apply(&message),
+                NetlinkPayload::InnerMessage(message) => {
+                    // Routes that need an address go with it, of which the kernel says nothing.
+                    self.stale |= matches!(message, RouteNetlinkMessage::DelAddress(_));
+                    self.table.apply(&message);
+                }
                 NetlinkPayload::Done(_) => {
                     self.pending.pop_front();
                     self.request().await?;

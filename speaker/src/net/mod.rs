@@ -2,6 +2,7 @@
 
 pub mod exclusion;
 mod filter;
+mod gateways;
 mod groups;
 mod links;
 mod socket;

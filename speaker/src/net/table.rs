@@ -1,4 +1,4 @@
-//! The kernel's interfaces and addresses, kept from netlink messages in the order in which they arrive.
+//! The kernel's interfaces, addresses and default routes, kept from netlink messages in the order in which they arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use netlink_packet_route::link::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::exclusion::{Exclusion, Patterns};
+use super::gateways::Gateways;
 use crate::link::{Link, LinkId, Links};
 use crate::wire::Mac;
 
@@ -20,6 +21,7 @@ pub struct Table {
     patterns: Patterns,
     interfaces: BTreeMap<LinkId, Interface>,
     addresses: BTreeMap<LinkId, BTreeSet<IpAddr>>,
+    gateways: Gateways,
 }
 
 #[derive(Clone, Debug)]
@@ -38,13 +40,19 @@ struct Interface {
 impl Table {
     /// An empty table; interfaces whose name matches the patterns are excluded.
     pub fn new(patterns: Patterns) -> Self {
-        Self { patterns, interfaces: BTreeMap::new(), addresses: BTreeMap::new() }
+        Self {
+            patterns,
+            interfaces: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            gateways: Gateways::default(),
+        }
     }
 
     /// Forgets everything, before a fresh dump.
     pub fn clear(&mut self) {
         self.interfaces.clear();
         self.addresses.clear();
+        self.gateways.clear();
     }
 
     /// Takes up a notification or a part of a dump. Messages of other kinds are ignored.
@@ -55,12 +63,16 @@ impl Table {
             && link.header.interface_family == AddressFamily::Unspec
         {
             let interface = self.read(link);
+            if !link.header.flags.contains(LinkFlags::Up) {
+                self.gateways.forget(LinkId(link.header.index));
+            }
             self.interfaces.insert(LinkId(link.header.index), interface);
         } else if let RouteNetlinkMessage::DelLink(link) = message
             && link.header.interface_family == AddressFamily::Unspec
         {
             self.interfaces.remove(&LinkId(link.header.index));
             self.addresses.remove(&LinkId(link.header.index));
+            self.gateways.forget(LinkId(link.header.index));
         } else if let RouteNetlinkMessage::NewAddress(message) = message
             && let Some(address) = own_address(message)
         {
@@ -75,6 +87,10 @@ impl Table {
             && let Some(addresses) = self.addresses.get_mut(&LinkId(message.header.index))
         {
             addresses.remove(&address);
+        } else if let RouteNetlinkMessage::NewRoute(message) = message {
+            self.gateways.add(message);
+        } else if let RouteNetlinkMessage::DelRoute(message) = message {
+            self.gateways.remove(message);
         }
     }
 
@@ -90,6 +106,7 @@ impl Table {
                     up: interface.up,
                     router: interface.router,
                     addresses: addresses.into_iter().flatten().copied().collect(),
+                    gateways: self.gateways.of(id),
                 };
                 Some((id, link))
             })

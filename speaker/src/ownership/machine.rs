@@ -121,9 +121,8 @@ impl Machine {
     pub fn set_links(&mut self, links: Links, now: Instant) {
         let previous = std::mem::replace(&mut self.links, links);
         self.own_macs = self.links.values().map(|link| link.mac).collect();
-        for &link in self.links.keys() {
-            // Links do not tell the gateways of their segments.
-            self.announcer.set_link(link, Vec::new());
+        for (&id, link) in &self.links {
+            self.announcer.set_link(id, link.gateways.clone());
         }
         let desired = Arc::clone(&self.desired);
         let all = previous.keys().chain(self.links.keys()).copied().collect::<BTreeSet<_>>();

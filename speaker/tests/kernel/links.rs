@@ -20,6 +20,17 @@ pub(crate) fn links_are_told_as_they_change() {
         until(&mut watch, |link| link.is_some_and(|link| link.ipv4().any(|a| a.octets()[3] == 11))).await;
         until(&mut watch, |link| link.is_some_and(|link| link.link_local().is_some())).await;
 
+        let has = |link: Option<&Link>, gateways: &[&str]| {
+            let texts = link.map(|link| link.gateways.iter().map(ToString::to_string).collect::<Vec<_>>());
+            texts.is_some_and(|texts| texts == gateways)
+        };
+        ip("route add default via 192.168.1.1");
+        until(&mut watch, |link| has(link, &["192.168.1.1"])).await;
+        ip("route replace default via 192.168.1.2");
+        until(&mut watch, |link| has(link, &["192.168.1.2"])).await;
+        ip("address delete 192.168.1.11/24 dev lan0");
+        until(&mut watch, |link| has(link, &[])).await;
+
         std::fs::write("/proc/sys/net/ipv6/conf/lan0/forwarding", "1").unwrap();
         until(&mut watch, |link| link.is_some_and(|link| link.router)).await;
 

@@ -63,6 +63,7 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
             "%",
             None,
         );
+        speaker.terminate(PATIENCE)?;
     }
     Ok(())
 }

@@ -149,7 +149,14 @@ impl Stage {
 }
 
 fn link(up: bool) -> Link {
-    Link { name: "eth0".into(), mac: Mac([2, 0, 0, 0, 0, 1]), up, router: false, addresses: vec![] }
+    Link {
+        name: "eth0".into(),
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        up,
+        router: false,
+        addresses: vec![],
+        gateways: vec![],
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the clock is simulated")]
