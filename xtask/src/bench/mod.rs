@@ -1,5 +1,6 @@
 //! Benchmarks: each a ratio or a distribution from one run, with what is promised beside it.
 
+mod cluster;
 mod ledger;
 mod operator;
 mod planting;

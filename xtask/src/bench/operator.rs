@@ -14,10 +14,11 @@ use anyhow::{Context, Result, bail, ensure};
 use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
 use serde::Deserialize;
 
+use super::cluster::install;
 use super::planting::{plant_service, service};
 use super::process::{cpu_seconds, peak_memory};
 use super::report::{Bounds, Reach, Report};
-use crate::cargo::{bench_program, release_binaries, workspace};
+use crate::cargo::{bench_program, release_binaries};
 use crate::spinner::Spinner;
 
 /// The operator's rate, as a part of the loop's.
@@ -36,18 +37,6 @@ const ASSIGNED: &str = "ferrolb_pool_addresses_assigned";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const POOL: &str = "
-apiVersion: ferrolb.io/v1beta1
-kind: IPAddressPool
-metadata: {name: bench, namespace: ferrolb-system}
-spec: {addresses: [10.64.0.0/16]}
----
-apiVersion: ferrolb.io/v1beta1
-kind: L2Advertisement
-metadata: {name: bench, namespace: ferrolb-system}
-spec: {}
-";
-
 /// The program that makes load, in the lab's control plane.
 struct Load<'a> {
     lab: &'a Lab,
@@ -65,8 +54,7 @@ pub(super) fn run(services: u32) -> Result<Report> {
     let spinner = Arc::new(Spinner::default());
     let lab = LabBuilder::new().bare_nodes(1).progress(spinner.clone()).start()?;
     let ferrolb = Ferrolb::new(&lab, binaries);
-    ferrolb.install(&workspace().join("deploy/install.yaml"))?;
-    lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
+    install(&ferrolb, &lab)?;
     let load = Load { lab: &lab, program };
     let mut report = Report::new("operator")?;
     let watched = spinner.step("create at a steady pace, without an operator", || {

@@ -11,8 +11,9 @@ use anyhow::{Context, Result, ensure};
 use ferrolb_lab::probe::ResolveProbe;
 use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
 
+use super::cluster::install;
 use super::report::{Bounds, Report};
-use crate::cargo::{bench_program, release_binaries, workspace};
+use crate::cargo::{bench_program, release_binaries};
 use crate::spinner::Spinner;
 
 /// How long an answer or silence may take before the run is given up.
@@ -23,18 +24,6 @@ const PERIOD: Duration = Duration::from_millis(10);
 const SILENT: u32 = 30;
 /// The first Service's address; each gets the next one.
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
-
-const POOL: &str = "
-apiVersion: ferrolb.io/v1beta1
-kind: IPAddressPool
-metadata: {name: bench, namespace: ferrolb-system}
-spec: {addresses: [10.64.0.0/16]}
----
-apiVersion: ferrolb.io/v1beta1
-kind: L2Advertisement
-metadata: {name: bench, namespace: ferrolb-system}
-spec: {}
-";
 
 /// How long a Service took to be answered for, and then to be silent.
 struct Took {
@@ -60,9 +49,8 @@ pub(super) fn measure(report: &mut Report, services: u32) -> Result<()> {
     let spinner = Arc::new(Spinner::default());
     let lab = LabBuilder::new().bare_nodes(2).progress(spinner.clone()).start()?;
     let ferrolb = Ferrolb::new(&lab, binaries);
-    ferrolb.install(&workspace().join("deploy/install.yaml"))?;
+    install(&ferrolb, &lab)?;
     ferrolb.start()?;
-    lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
     let mut client = Client::start(&lab, &program)?;
     // The first Service shows that everything is up, and isn't counted.
     publish(&lab, &mut client, 0)?;

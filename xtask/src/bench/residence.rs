@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use ferrolb_lab::{Ferrolb, Lab, LabBuilder, Planted};
 
+use super::cluster::install;
 use super::planting::{plant_service, plant_slice, served, slice};
 use super::process::{cpu_seconds, resident_memory};
 use super::report::{Reach, Report};
-use crate::cargo::{release_binaries, workspace};
+use crate::cargo::release_binaries;
 use crate::spinner::Spinner;
 
 /// How many Services, and the most memory that is promised, in MiB.
@@ -21,25 +22,12 @@ const IDLE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(600);
 const NODE: &str = "bare-1";
 
-const POOL: &str = "
-apiVersion: ferrolb.io/v1beta1
-kind: IPAddressPool
-metadata: {name: bench, namespace: ferrolb-system}
-spec: {addresses: [10.64.0.0/16]}
----
-apiVersion: ferrolb.io/v1beta1
-kind: L2Advertisement
-metadata: {name: bench, namespace: ferrolb-system}
-spec: {}
-";
-
 pub(super) fn measure(report: &mut Report) -> Result<()> {
     let binaries = release_binaries()?;
     let spinner = Arc::new(Spinner::default());
     let lab = LabBuilder::new().bare_nodes(1).progress(spinner.clone()).start()?;
     let ferrolb = Ferrolb::new(&lab, binaries);
-    ferrolb.install(&workspace().join("deploy/install.yaml"))?;
-    lab.kubectl_stdin(["apply", "--filename=-"], POOL)?;
+    install(&ferrolb, &lab)?;
     let mut planted = 0;
     for (services, promised) in STAGES {
         spinner.step(&format!("plant {services} Services"), || {
