@@ -151,8 +151,9 @@ impl LinkWatch {
             self.stale |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::InnerMessage(message) => {
-                    // Routes that need an address go with it, of which the kernel says nothing.
-                    self.stale |= matches!(message, RouteNetlinkMessage::DelAddress(_));
+                    // IPv4 routes that need an address go with it, of which the kernel says nothing.
+                    self.stale |= matches!(&message, RouteNetlinkMessage::DelAddress(address)
+                        if address.header.family == AddressFamily::Inet);
                     self.table.apply(&message);
                 }
                 NetlinkPayload::Done(_) => {

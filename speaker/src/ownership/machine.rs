@@ -218,9 +218,10 @@ impl Machine {
             .find(|other| may_own(Some(wanted), Some(other)).is_ok())
     }
 
+    /// Settles a link when who else is on its segment has changed.
     fn settle_all(&mut self, link: LinkId, now: Instant) {
         for &address in Arc::clone(&self.desired).keys() {
-            self.settle(link, address, GainCause::LinkUp, now);
+            self.settle(link, address, GainCause::InPlaceOfLink, now);
         }
     }
 
@@ -239,7 +240,7 @@ impl Machine {
     ) -> State {
         let verdict = may_own(self.desired.get(&address), self.links.get(&link)).and_then(|wanted| {
             let other = self.leaves_to(link, wanted);
-            other.map_or(Ok(wanted), |other| Err(LossCause::SameSegment { as_: other.name.as_str().into() }))
+            other.map_or(Ok(wanted), |other| Err(LossCause::SameSegment { by: other.name.as_str().into() }))
         });
         match (verdict, self.owned.get_mut(&(link, address))) {
             (Ok(wanted), Some(ownership)) => {

@@ -83,6 +83,8 @@ pub enum GainCause {
     BestCandidate,
     /// It was that already, and the link came up.
     LinkUp,
+    /// It was that already, and the link that answered on this segment does so no more.
+    InPlaceOfLink,
 }
 
 /// Why a node no longer announces an address.
@@ -105,7 +107,7 @@ pub enum LossCause {
     /// Another link of the node is on the same segment, and answers there.
     SameSegment {
         /// The other link's name.
-        as_: Arc<str>,
+        by: Arc<str>,
     },
     /// The link went down or away.
     LinkDown,
@@ -117,6 +119,7 @@ impl GainCause {
         match self {
             GainCause::BestCandidate => "BestCandidate",
             GainCause::LinkUp => "LinkUp",
+            GainCause::InPlaceOfLink => "InPlaceOfLink",
         }
     }
 }
@@ -142,7 +145,7 @@ impl fmt::Display for LossCause {
             LossCause::Outranked { by } => write!(f, "{by} is the best candidate now"),
             LossCause::NoCandidate { reason } => write!(f, "{reason}"),
             LossCause::InterfaceNotSelected => f.write_str("no advertisement names the interface any more"),
-            LossCause::SameSegment { as_ } => write!(f, "{as_} is on the same segment, and answers there"),
+            LossCause::SameSegment { by } => write!(f, "{by} is on the same segment, and answers there"),
             LossCause::LinkDown => f.write_str("the link went down"),
         }
     }

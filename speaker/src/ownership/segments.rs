@@ -46,12 +46,8 @@ impl Segments {
 
     /// The links on the segment of a link.
     pub(super) fn beside(&self, link: LinkId) -> impl Iterator<Item = LinkId> {
-        let other = move |&(a, b): &(LinkId, LinkId)| match () {
-            () if a == link => Some(b),
-            () if b == link => Some(a),
-            () => None,
-        };
-        self.joined.keys().filter_map(other)
+        let pairs = self.joined.keys().filter(move |&&(a, b)| a == link || b == link);
+        pairs.map(move |&(a, b)| if a == link { b } else { a })
     }
 
     /// Forgets a link that went down or away: it may come up on another segment.

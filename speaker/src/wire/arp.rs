@@ -48,17 +48,7 @@ impl Arp {
 
     /// Asks everybody who has `target`, without claiming any address.
     pub fn probe(mac: Mac, target: Ipv4Addr) -> Frame {
-        Frame {
-            source: mac,
-            destination: Mac::BROADCAST,
-            packet: Packet::Arp(Arp {
-                operation: Operation::Request,
-                sender_mac: mac,
-                sender_ip: Ipv4Addr::UNSPECIFIED,
-                target_mac: Mac::ZERO,
-                target_ip: target,
-            }),
-        }
+        Self::question(mac, Ipv4Addr::UNSPECIFIED, target)
     }
 
     /// Announces `address` at `mac` as a broadcast request (RFC 5227 section 3).

@@ -20,11 +20,14 @@ pub(crate) fn another_hardware_address_is_announced() {
 
 pub(crate) fn an_interface_that_was_down_is_announced_on_again() {
     let (segment, _speaker) = announcing();
+    // The peer's kernel forgets its neighbours when it notices that the wire is dead: what is put there has to come later.
     ip("link set lan0 down");
+    eventually(|| segment.peer_ip("link show dev eth0"), |link| link.contains("state DOWN"));
+    ip("link set lan0 up");
+    eventually(|| segment.peer_ip("link show dev eth0"), |link| link.contains("state UP"));
     for address in [VIP, VIP6] {
         segment.peer_ip(&format!("neighbor replace {address} lladdr {OTHER_MAC} dev eth0 nud stale"));
     }
-    ip("link set lan0 up");
     follows(&segment, &OUR_MAC.to_string());
 }
 

@@ -61,9 +61,15 @@ impl Lab {
                 .collect();
             fs::write(&file, json!({ "success": puts }).to_string())
                 .with_context(|| format!("write {}", file.display()))?;
-            let data = ["--data", "@/var/lib/planted.json"];
-            let answer =
-                host.exec_ok(["curl", "--silent", "--show-error", "--fail", data[0], data[1], TRANSACTIONS])?;
+            let answer = host.exec_ok([
+                "curl",
+                "--silent",
+                "--show-error",
+                "--fail",
+                "--data",
+                "@/var/lib/planted.json",
+                TRANSACTIONS,
+            ])?;
             ensure!(answer.contains("\"succeeded\":true"), "etcd: {answer}");
         }
         Ok(fs::remove_file(&file)?)

@@ -18,7 +18,7 @@ fn the_second_takes_over_when_the_first_goes_down() {
     node.links([(ETH0, Link { up: false, ..link("eth0", MAC0) }), (ETH1, link("eth1", MAC1))]);
     assert_eq!(
         node.events(),
-        ["withdrawn 192.168.1.240 on eth0: LinkDown", "announcing 192.168.1.240 on eth1: LinkUp"]
+        ["withdrawn 192.168.1.240 on eth0: LinkDown", "announcing 192.168.1.240 on eth1: InPlaceOfLink"]
     );
 }
 
@@ -26,7 +26,10 @@ fn the_second_takes_over_when_the_first_goes_down() {
 fn links_that_do_not_hear_each_other_any_more_both_answer() {
     let mut node = Node::on_one_segment();
     node.now += Duration::from_secs(301);
+    node.events();
     node.machine.handle_timeout(node.now);
+    node.listen();
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth1: InPlaceOfLink"]);
     assert_eq!(node.states(), (State::Owner, State::Owner));
 }
 
