@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Owne
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{self, LINKS_ANNOTATION};
+use crate::names::{self, LINKS_ANNOTATION, OWNED_ANNOTATION};
 
 /// The shortest time between two renewals.
 pub const MIN_PERIOD: Duration = Duration::from_secs(6);
@@ -53,10 +53,11 @@ pub struct Holder<'a> {
     pub namespace: &'a str,
 }
 
-/// A Lease as its speaker writes it. The Node owns it, so that it goes away with the Node.
+/// A Lease as its speaker writes it; released, where it is to last no longer. The Node owns it, so that it goes away with the Node.
 pub fn write(
     holder: Holder<'_>,
     links: &[LeaseLink],
+    owned: u32,
     duration: Duration,
     acquired: Timestamp,
     now: Timestamp,
@@ -75,13 +76,16 @@ pub fn write(
             name: Some(format!("{}{name}", names::LEASE_PREFIX)),
             namespace: Some(holder.namespace.to_owned()),
             labels: Some([(names::LEASE_LABEL.to_owned(), names::label_value(&name))].into()),
-            annotations: Some([(LINKS_ANNOTATION.to_owned(), links)].into()),
+            annotations: Some(
+                [(LINKS_ANNOTATION.to_owned(), links), (OWNED_ANNOTATION.to_owned(), owned.to_string())].into(),
+            ),
             owner_references: Some(vec![owner]),
             ..Default::default()
         },
         spec: Some(LeaseSpec {
-            holder_identity: Some(name),
-            lease_duration_seconds: i32::try_from(duration.as_secs()).ok(),
+            // The API takes no duration of zero.
+            holder_identity: Some(if duration.is_zero() { String::new() } else { name }),
+            lease_duration_seconds: i32::try_from(duration.as_secs().max(1)).ok(),
             acquire_time: Some(MicroTime(acquired)),
             renew_time: Some(MicroTime(now)),
             ..Default::default()
@@ -98,8 +102,17 @@ pub struct Observed {
     pub duration: Duration,
     /// When its holder renewed it, by the holder's clock: only ever compared with itself, for a change.
     pub renewed: Option<Timestamp>,
+    /// The links that are up.
+    pub links: Vec<LeaseLink>,
+    /// How many addresses its node owns.
+    pub owned: Option<u32>,
+}
+
+impl Observed {
     /// Names of the links that are up.
-    pub interfaces: Vec<String>,
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().map(|link| link.name.as_str())
+    }
 }
 
 /// Reads a Lease; `None` if its name is not that of a speaker's Lease. An annotation that can't be read counts as
@@ -114,13 +127,15 @@ pub fn observe(lease: &Lease, node: &str) -> Observed {
     let spec = lease.spec.clone().unwrap_or_default();
     let held = spec.holder_identity.is_some_and(|holder| !holder.is_empty());
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    let links = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(LINKS_ANNOTATION));
-    let links: Vec<LeaseLink> = links.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let annotation = |name: &str| lease.metadata.annotations.as_ref()?.get(name);
+    let links = annotation(LINKS_ANNOTATION).and_then(|text| serde_json::from_str(text).ok());
+    let owned = annotation(OWNED_ANNOTATION).and_then(|text| text.parse().ok());
     Observed {
         node: node.to_owned(),
         duration: if held { Duration::from_secs(seconds.unwrap_or(0)) } else { Duration::ZERO },
         renewed: spec.renew_time.map(|MicroTime(time)| time),
-        interfaces: links.into_iter().map(|link| link.name).collect(),
+        links: links.unwrap_or_default(),
+        owned,
     }
 }
 
@@ -139,7 +154,8 @@ mod tests {
                 node: "node-1".into(),
                 duration: Duration::from_secs(18),
                 renewed: Some(Timestamp::UNIX_EPOCH),
-                interfaces: vec!["eth0".into()],
+                links: vec![link()],
+                owned: Some(7),
             })
         );
     }
@@ -166,7 +182,7 @@ mod tests {
         let mut lease = written(&[]);
         for text in ["", "{}", "[{}]", "[[[", r#"[{"name":1}]"#] {
             lease.metadata.annotations = Some([(LINKS_ANNOTATION.to_owned(), text.to_owned())].into());
-            assert!(read(&lease).unwrap().interfaces.is_empty(), "{text}");
+            assert!(read(&lease).unwrap().links.is_empty(), "{text}");
         }
         lease.spec = None;
         assert_eq!(read(&lease).unwrap().duration, Duration::ZERO);
@@ -184,7 +200,7 @@ mod tests {
     fn written(links: &[LeaseLink]) -> Lease {
         let holder = Holder { node: "node-1", uid: "uid-1", namespace: "ferrolb-system" };
         let duration = period(3) * PERIODS;
-        write(holder, links, duration, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
+        write(holder, links, 7, duration, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
     }
 
     fn link() -> LeaseLink {

@@ -24,6 +24,9 @@ pub const LEASE_LABEL: &str = "ferrolb.io/speaker";
 /// Annotation of a speaker's Lease: the node's links that are up and may announce, as JSON.
 pub const LINKS_ANNOTATION: &str = "ferrolb.io/links";
 
+/// Annotation of a speaker's Lease: how many addresses the node owns.
+pub const OWNED_ANNOTATION: &str = "ferrolb.io/owned";
+
 /// Label of a `ServiceL2Status`: the reporting node.
 pub const NODE_LABEL: &str = "ferrolb.io/node";
 /// Label of a `ServiceL2Status`: the Service's name.

@@ -8,6 +8,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::schema;
 
+/// Condition of a report: a host that is no speaker answers for one of the addresses.
+pub const ADDRESS_CONFLICT: &str = "AddressConflict";
+
 /// The spec of a [`ServiceL2Status`], which has none: the object is a report.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[kube(

@@ -41,6 +41,8 @@ pub struct NodeFacts {
     pub network_unavailable: bool,
     /// The node carries the taint `node.kubernetes.io/out-of-service`.
     pub out_of_service: bool,
+    /// The kubelet is shutting the node down.
+    pub shutting_down: bool,
     /// The node's speaker, as its Lease tells.
     pub speaker: Speaker,
 }
@@ -105,12 +107,10 @@ impl NodeFacts {
     pub fn new(node: &Node, speaker: Speaker) -> Self {
         let labels = node.metadata.labels.clone().unwrap_or_default();
         let spec = node.spec.as_ref();
-        let condition = |type_: &str| {
-            node.status
-                .iter()
-                .flat_map(|status| status.conditions.iter().flatten())
-                .any(|condition| condition.type_ == type_ && condition.status == "True")
-        };
+        let conditions = || node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let condition = |type_: &str| conditions().any(|it| it.type_ == type_ && it.status == "True");
+        // What the kubelet says when the machine goes down, and it was told in time.
+        let shutting_down = |message: &str| message.contains("node is shutting down");
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
             ready: condition("Ready"),
@@ -120,9 +120,16 @@ impl NodeFacts {
             out_of_service: spec
                 .and_then(|spec| spec.taints.as_ref())
                 .is_some_and(|taints| taints.iter().any(|t| t.key == "node.kubernetes.io/out-of-service")),
+            shutting_down: conditions()
+                .any(|it| it.type_ == "Ready" && it.status != "True" && it.message.as_deref().is_some_and(shutting_down)),
             labels,
             speaker,
         }
+    }
+
+    /// The node can take addresses over.
+    pub fn is_usable(&self) -> bool {
+        !self.demoted() && !self.excluded && !self.network_unavailable && !self.out_of_service
     }
 
     /// The node is better than nobody only: it is not Ready, or cordoned.

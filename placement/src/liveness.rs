@@ -50,7 +50,7 @@ impl Liveness {
         }
         let live = !observed.duration.is_zero();
         let differs =
-            known.is_none_or(|peer| (peer.live, &peer.observed.interfaces) != (live, &observed.interfaces));
+            known.is_none_or(|peer| peer.live != live || !peer.observed.interfaces().eq(observed.interfaces()));
         self.peers.insert(observed.node.clone(), Peer { observed, changed: now, live, doubtful: false });
         expired || differs
     }
@@ -83,7 +83,18 @@ impl Liveness {
     /// A node's speaker, as its Lease tells.
     pub fn speaker(&self, node: &str) -> Speaker {
         let live = self.peers.get(node).filter(|peer| peer.live);
-        live.map_or(Speaker::Absent, |peer| Speaker::Live { interfaces: peer.observed.interfaces.clone() })
+        live.map_or(Speaker::Absent, |peer| Speaker::Live {
+            interfaces: peer.observed.interfaces().map(str::to_owned).collect(),
+        })
+    }
+
+    /// What the Leases say, and whether each is live. Of our own Lease: whether it is renewed in time, as far as our
+    /// watch shows.
+    pub fn leases(&self) -> impl Iterator<Item = (&Observed, bool)> {
+        self.peers.values().map(|peer| {
+            let own = peer.observed.node == self.own;
+            (&peer.observed, if own { self.running_since.is_some() } else { peer.live })
+        })
     }
 
     /// Doubts all Leases that are live: they were there before we came. Each is in doubt until it changes or expires.
@@ -236,7 +247,7 @@ mod tests {
         assert!(cluster.renew("peer"));
         assert!(!cluster.renew("peer"), "a renewal");
         let (now, mut observed) = (cluster.now(), cluster.observed("peer"));
-        observed.interfaces.push("eth1".into());
+        observed.links.push(link("eth1"));
         assert!(cluster.liveness.observe(observed, now), "another interface");
     }
 
@@ -276,7 +287,8 @@ mod tests {
                 node: node.into(),
                 duration: Duration::from_secs(PERIOD * 3),
                 renewed: Some(Timestamp::UNIX_EPOCH + renewed),
-                interfaces: vec!["eth0".into()],
+                links: vec![link("eth0")],
+                owned: None,
             }
         }
 
@@ -318,5 +330,9 @@ mod tests {
             let live = self.liveness.peers.values().filter(|peer| peer.live);
             live.map(|peer| peer.observed.node.as_str()).collect()
         }
+    }
+
+    fn link(name: &str) -> ferrolb_crds::lease::LeaseLink {
+        ferrolb_crds::lease::LeaseLink { name: name.into(), macs: vec![], ipv4: vec![], link_local: None }
     }
 }

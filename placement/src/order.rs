@@ -55,8 +55,8 @@ impl Placement {
     }
 }
 
-/// A node that owns less than this is given more: ceil(1.25 × mean), and at least one address.
-fn fair_share(counts: &[u32]) -> u64 {
+/// A node that owns less than this, of nodes that own so many addresses each, is given more: ceil(1.25 × mean), and at least one address.
+pub fn fair_share(counts: &[u32]) -> u64 {
     let nodes = u64::try_from(counts.len()).unwrap_or(u64::MAX).max(1);
     let sum: u64 = counts.iter().copied().map(u64::from).sum();
     (5 * sum).div_ceil(4 * nodes).max(1)

@@ -1,6 +1,7 @@
 //! The loop between the API and the wire: watches come in, wishes for the machine and reports go out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +14,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
-use crate::driver::{Notice, SourceEnded};
+use crate::driver::{Cluster, Notice, SourceEnded};
+use crate::kube::hints::Hints;
 use crate::kube::index::Index;
 use crate::kube::status::{Reported, Reports};
 use crate::kube::watch::Change;
 use crate::lease::renew::Surroundings;
 use crate::link::Links;
 use crate::metrics::Metrics;
-use crate::ownership::{Desired, Event, ServiceName};
+use crate::ownership::{Change as Part, Event, NodeId, ServiceName};
 use crate::report::{Owned, ServiceReport};
 
 /// Changes often come several at a time: a plan is made this long after the first of them.
@@ -34,8 +36,8 @@ pub struct Wiring {
     pub held: watch::Receiver<bool>,
     /// What the driver tells.
     pub notices: mpsc::UnboundedReceiver<Notice>,
-    /// Takes what the node is to announce.
-    pub desired: watch::Sender<Option<Arc<Desired>>>,
+    /// Takes what is known of the cluster.
+    pub cluster: watch::Sender<Option<Cluster>>,
     /// Takes what renewals depend on.
     pub surroundings: watch::Sender<Surroundings>,
     /// Takes what the node does for Services.
@@ -55,13 +57,14 @@ pub struct Control {
     /// When the next plan is due.
     plan_due: Option<Instant>,
     loaded: bool,
+    hints: Option<Arc<HashMap<IpAddr, NodeId>>>,
 }
 
 impl Control {
     /// A loop for this node that knows nothing yet.
     pub fn new(node: &str, index: Index, wiring: Wiring) -> Self {
         let owned = Owned::default();
-        Self { node: node.to_owned(), index, owned, wiring, plan_due: None, loaded: false }
+        Self { node: node.to_owned(), index, owned, wiring, plan_due: None, loaded: false, hints: None }
     }
 
     /// Runs until shutdown.
@@ -71,9 +74,11 @@ impl Control {
     pub async fn run(
         mut self,
         mut changes: impl Stream<Item = Box<Change>> + Unpin,
+        hints: impl Future<Output = Hints>,
         shutdown: Shutdown,
     ) -> Result<(), SourceEnded> {
         let mut stop = pin!(shutdown.requested());
+        let mut hints = pin!(hints);
         loop {
             let due = [self.plan_due, self.index.poll_timeout()].into_iter().flatten().min();
             let timeout = async {
@@ -97,6 +102,11 @@ impl Control {
                 }
                 notice = self.wiring.notices.recv() => {
                     self.take_notice(notice.ok_or(SourceEnded("the driver"))?);
+                }
+                hints = &mut hints, if self.hints.is_none() => {
+                    let ids = hints.into_iter().map(|(address, node)| (address, self.index.node_id(&node)));
+                    self.hints = Some(Arc::new(ids.collect()));
+                    self.after(true, now());
                 }
                 () = timeout => {
                     let now = now();
@@ -137,8 +147,11 @@ impl Control {
     }
 
     fn tell_surroundings(&self) {
-        let node_uid = self.index.own_uid().map(str::to_owned);
-        let surroundings = Surroundings { node_uid, speakers: self.index.speakers() };
+        let surroundings = Surroundings {
+            node_uid: self.index.own_uid().map(str::to_owned),
+            speakers: self.index.speakers(),
+            owned: u32::try_from(self.owned.count()).unwrap_or(u32::MAX),
+        };
         self.wiring.surroundings.send_if_modified(|known| {
             let differs = *known != surroundings;
             *known = surroundings;
@@ -149,15 +162,17 @@ impl Control {
     /// Plans once everything is known that a plan depends on, and the node takes part: a plan made earlier would
     /// withdraw what the last process of this node announced.
     fn plan(&mut self) {
-        let Some(interfaces) = self.interfaces() else { return };
+        let (Some(interfaces), Some(hints)) = (self.interfaces(), self.hints.clone()) else { return };
         if !self.loaded || !*self.wiring.held.borrow() {
             return;
         }
         let changed = self.index.plan(Speaker::Live { interfaces });
-        self.wiring.desired.send_if_modified(|known| {
-            let differs = changed || known.is_none();
+        let going = self.index.is_going();
+        self.wiring.cluster.send_if_modified(|known| {
+            let differs = changed || known.as_ref().is_none_or(|known| known.going != going);
             if differs {
-                *known = Some(self.index.desired());
+                let (desired, peers) = (self.index.desired(), self.index.peers());
+                *known = Some(Cluster { desired, peers, hints, going });
             }
             differs
         });
@@ -173,11 +188,13 @@ impl Control {
     fn take_notice(&mut self, notice: Notice) {
         if let Notice::Event(event, at) = notice {
             log(&event);
+            self.wiring.metrics.count_change(&event.change);
             self.owned.apply(&event, at);
             return;
         }
-        let Some(desired) = self.wiring.desired.borrow().clone() else { return };
-        let reports = self.owned.reports(&desired);
+        self.tell_surroundings();
+        let Some(cluster) = self.wiring.cluster.borrow().clone() else { return };
+        let reports = self.owned.reports(&cluster.desired);
         self.wiring.metrics.set_owned(&self.node, &reports);
         self.report(reports);
     }
@@ -198,24 +215,49 @@ impl Control {
 
 /// Logs are written here, since a reader that is slow must not delay the wire.
 fn log(event: &Event) {
-    match event {
-        Event::Announcing { address, interface, mac, services, cause, .. } => info!(
+    let Event { address, interface, services, change, .. } = event;
+    let service = join(services);
+    match change {
+        Part::Announcing { mac, cause } => info!(
             event = "serviceAnnounced",
             ips = %address,
-            interface,
+            %interface,
             %mac,
-            service = join(services),
+            service,
             reason = cause.reason(),
+            from = cause.from(),
             "announcing"
         ),
-        Event::Withdrawn { address, interface, services, cause, .. } => info!(
+        Part::Withdrawn(cause) => info!(
             event = "serviceWithdrawn",
             ips = %address,
-            interface,
-            service = join(services),
+            %interface,
+            service,
             reason = cause.reason(),
             "withdrawn: {cause}"
         ),
+        Part::Covering { owner } => info!(
+            event = "serviceCovered",
+            ips = %address,
+            %interface,
+            service,
+            %owner,
+            "answering for the owner, whose speaker is silent"
+        ),
+        Part::Uncovered => {
+            info!(event = "serviceUncovered", ips = %address, %interface, service, "not answering for the owner any more");
+        }
+        Part::Conflict { mac } => warn!(
+            event = "addressConflict",
+            ips = %address,
+            %interface,
+            service,
+            %mac,
+            "a host that is no speaker answers for the address"
+        ),
+        Part::ConflictOver => {
+            info!(event = "addressConflictOver", ips = %address, %interface, service, "no other host answers for the address any more");
+        }
     }
 }
 

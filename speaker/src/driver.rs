@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so that no work for the API delays an answer: a frame is answered from memory,
 //! whatever the API server does.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -22,7 +23,9 @@ use crate::link::Links;
 use crate::metrics::{Metrics, PortMetrics};
 use crate::net::exclusion::Patterns;
 use crate::net::{Groups, Opened, Port, Protocol, Sockets};
-use crate::ownership::{Desired, Event, Machine, Reception, Transmit, TransmitKind};
+use crate::ownership::{
+    Change, Desired, Event, Machine, NodeId, Peers, Reception, Stop, Timing, Transmit, TransmitKind,
+};
 use crate::wire::Frame;
 
 /// Longer frames are cut off, and then refused: no question that we answer comes near.
@@ -41,18 +44,33 @@ pub enum Notice {
     Settled,
 }
 
+/// What the driver is told of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// The addresses, and who may announce them.
+    pub desired: Arc<Desired>,
+    /// All speakers.
+    pub peers: Arc<Peers>,
+    /// Who owned what before this process began, as far as its reports tell.
+    pub hints: Arc<HashMap<IpAddr, NodeId>>,
+    /// This node is about to go: a speaker that stops hands over what it owns.
+    pub going: bool,
+}
+
 /// What the driver is connected to.
 pub struct Wiring {
     /// The links, once they are known.
     pub links: watch::Receiver<Option<Links>>,
     /// Interfaces whose card is to pass on everything.
     pub promiscuous: Patterns,
-    /// What to announce, once it is known.
-    pub desired: watch::Receiver<Option<Arc<Desired>>>,
+    /// The cluster, once it is known.
+    pub cluster: watch::Receiver<Option<Cluster>>,
     /// Takes notices.
     pub notices: mpsc::UnboundedSender<Notice>,
     /// Opened once every socket is.
     pub gate: Gate,
+    /// Told how the driver stopped, after it did.
+    pub stopped: watch::Sender<Option<Stop>>,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -66,6 +84,10 @@ pub struct Driver {
     wiring: Wiring,
     /// There are events to carry out, or it has to be told that there are none any more.
     unsettled: bool,
+    /// What was said of the cluster last.
+    known: Option<Cluster>,
+    /// It stops, and how.
+    stopping: Option<Stop>,
 }
 
 /// A part that a loop depends on is gone.
@@ -77,16 +99,18 @@ impl Driver {
     /// A driver that knows nothing yet. `seed` makes its timing differ from other nodes'.
     pub fn new(seed: u64, wiring: Wiring) -> Self {
         Self {
-            machine: Machine::new(seed),
+            machine: Machine::new(seed, Timing::default()),
             sockets: Sockets::default(),
             groups: Groups::default(),
             links: Links::new(),
             wiring,
             unsettled: false,
+            known: None,
+            stopping: None,
         }
     }
 
-    /// Answers and announces until shutdown.
+    /// Answers and announces until shutdown, and until others have taken up what is theirs then.
     ///
     /// # Errors
     /// When there is nobody to tell it about links or wishes any more.
@@ -95,30 +119,35 @@ impl Driver {
         let mut upkeep = interval(UPKEEP);
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = [0; BUFFER_LEN];
-        loop {
-            let due = self.machine.poll_timeout().filter(|_| !self.unsettled);
-            let unsettled = self.unsettled;
+        while !self.is_stopped() {
+            let pending = self.unsettled || self.machine.has_output();
+            let due = self.machine.poll_timeout().filter(|_| !pending);
             let timeout = async {
                 match due {
                     Some(due) => sleep_until(due.into()).await,
-                    None if unsettled => {}
+                    None if pending => {}
                     None => std::future::pending().await,
                 }
             };
+            let stopping = self.stopping.is_some();
             // In this order: what ended because of the shutdown is no error, and frames, of which there may always be
             // another, come last here. But whatever happened, a batch of them is answered after it.
             tokio::select! {
                 biased;
-                () = &mut stop => return Ok(()),
-                changed = self.wiring.links.changed() => {
+                () = &mut stop, if !stopping => self.begin_to_stop(),
+                changed = self.wiring.links.changed(), if !stopping => {
                     changed.map_err(|_| SourceEnded("the watch of links"))?;
                     self.take_links();
                 }
-                changed = self.wiring.desired.changed() => {
+                changed = self.wiring.cluster.changed(), if !stopping => {
                     changed.map_err(|_| SourceEnded("the control loop"))?;
-                    self.take_desired();
+                    self.take_cluster();
                 }
-                () = timeout => self.machine.handle_timeout(now()),
+                () = timeout => {
+                    // What was said in time must not be overlooked because this thread was late.
+                    self.drain(&mut buffer).await;
+                    self.machine.handle_timeout(now());
+                }
                 _ = upkeep.tick() => self.maintain(),
                 (port, received) = poll_fn(|cx| self.sockets.poll_receive(cx, &mut buffer)) => {
                     self.received(port, received, &buffer);
@@ -128,6 +157,20 @@ impl Driver {
             self.settle();
             self.send_up_to(BATCH);
         }
+        self.wiring.stopped.send_replace(self.stopping);
+        Ok(())
+    }
+
+    fn begin_to_stop(&mut self) {
+        let going = self.known.as_ref().is_some_and(|cluster| cluster.going);
+        let why = if going { Stop::Leave } else { Stop::Restart };
+        info!(event = "stopping", addresses = self.machine.owned_count(), ?why, "others take up what this speaker does");
+        self.machine.stop(why, now());
+        self.stopping = Some(why);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopping.is_some() && self.machine.is_stopped(now())
     }
 
     /// Answers what is there already, up to a batch.
@@ -190,10 +233,21 @@ impl Driver {
         self.show_waiting();
     }
 
-    fn take_desired(&mut self) {
-        let Some(desired) = self.wiring.desired.borrow_and_update().clone() else { return };
-        debug!(addresses = desired.len(), "new wishes");
-        self.machine.set_desired(desired, now());
+    fn take_cluster(&mut self) {
+        let Some(cluster) = self.wiring.cluster.borrow_and_update().clone() else { return };
+        let now = now();
+        let known = self.known.replace(cluster.clone());
+        if known.is_none() {
+            self.machine.set_hints((*cluster.hints).clone());
+        }
+        if known.as_ref().is_none_or(|known| !Arc::ptr_eq(&known.peers, &cluster.peers)) {
+            debug!(speakers = cluster.peers.len(), "speakers changed");
+            self.machine.set_peers(cluster.peers, now);
+        }
+        if known.is_none_or(|known| !Arc::ptr_eq(&known.desired, &cluster.desired)) {
+            debug!(addresses = cluster.desired.len(), "new wishes");
+            self.machine.set_desired(cluster.desired, now);
+        }
         self.unsettled = true;
     }
 
@@ -281,14 +335,16 @@ impl Driver {
     }
 
     fn join_or_leave(&mut self, event: &Event) {
-        match *event {
-            Event::Announcing { address: IpAddr::V6(address), link, ref interface, .. } => {
-                if let Err(error) = self.groups.join(link, address) {
+        let IpAddr::V6(address) = event.address else { return };
+        match event.change {
+            Change::Announcing { .. } | Change::Covering { .. } => {
+                if let Err(error) = self.groups.join(event.link, address) {
+                    let interface = &*event.interface;
                     warn!(event = "groupNotJoined", %address, interface, %error, "can't join the address's solicited-node group: switches may not deliver questions for it; retrying");
                 }
             }
-            Event::Withdrawn { address: IpAddr::V6(address), link, .. } => self.groups.leave(link, address),
-            Event::Announcing { .. } | Event::Withdrawn { .. } => {}
+            Change::Withdrawn(_) | Change::Uncovered => self.groups.leave(event.link, address),
+            Change::Conflict { .. } | Change::ConflictOver => {}
         }
     }
 
@@ -300,6 +356,9 @@ impl Driver {
                 match transmit.kind {
                     TransmitKind::Answer => metrics.answers.inc(),
                     TransmitKind::Announcement(kind) => metrics.announcements(kind).inc(),
+                    TransmitKind::Question => metrics.watching.inc(),
+                    TransmitKind::Probe => metrics.probes.inc(),
+                    TransmitKind::Offer => metrics.offers.inc(),
                 };
             }
             // Nothing to mend here: a question is asked again, an announcement repeated, a link told by netlink.

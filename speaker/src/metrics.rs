@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ferrolb_crds::Role;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::announcer::Kind;
 use crate::net::Protocol;
-use crate::ownership::ServiceName;
+use crate::ownership::{Change, ServiceName};
 use crate::report::ServiceReport;
 
 /// All metrics of the speaker. Clones count the same.
@@ -22,6 +23,11 @@ pub struct Metrics {
     throttled: Family<PortLabels, Counter>,
     announcements: Family<AnnouncementLabels, Counter>,
     waiting: Family<InterfaceLabels, Gauge>,
+    watching: Family<PortLabels, Counter>,
+    probes: Family<PortLabels, Counter>,
+    offers: Family<PortLabels, Counter>,
+    moves: Family<MoveLabels, Counter>,
+    conflicts: Counter,
     send_errors: Family<PortLabels, Counter>,
     kernel_drops: Family<PortLabels, Counter>,
     malformed: Family<ReasonLabels, Counter>,
@@ -43,6 +49,12 @@ pub struct PortMetrics {
     pub throttled: Counter,
     /// Announcements sent, in the order of [`Kind`].
     announcements: [Counter; 3],
+    /// Questions to peers.
+    pub watching: Counter,
+    /// Probes: questions to everybody whether an address is answered for.
+    pub probes: Counter,
+    /// Offers of addresses to successors.
+    pub offers: Counter,
     /// Frames that could not be sent.
     pub send_errors: Counter,
     /// Frames that the kernel dropped.
@@ -72,6 +84,12 @@ struct AnnouncementLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct InterfaceLabels {
     interface: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MoveLabels {
+    direction: &'static str,
+    cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -114,6 +132,27 @@ impl Metrics {
             "Addresses whose next announcement waits for those before it",
             self.waiting.clone(),
         );
+        registry.register(
+            "questions_sent",
+            "ARP requests and neighbour solicitations sent to peers, to see whether they answer",
+            self.watching.clone(),
+        );
+        registry.register(
+            "probes_sent",
+            "Questions sent to everybody, to see whether an address is answered for",
+            self.probes.clone(),
+        );
+        registry.register("offers_sent", "Offers of an address to a successor", self.offers.clone());
+        registry.register(
+            "moves",
+            "Addresses that this node began or ceased to announce on an interface, by direction (gained or lost) and cause",
+            self.moves.clone(),
+        );
+        registry.register(
+            "conflicts",
+            "Times that a host that is no speaker was found to answer for an address",
+            self.conflicts.clone(),
+        );
         registry.register("send_errors", "Frames that could not be sent", self.send_errors.clone());
         registry.register(
             "kernel_drops",
@@ -148,6 +187,9 @@ impl Metrics {
             answers: self.answers.get_or_create_owned(&labels),
             throttled: self.throttled.get_or_create_owned(&labels),
             announcements: [Kind::First, Kind::Repeat, Kind::Refresh].map(announcements),
+            watching: self.watching.get_or_create_owned(&labels),
+            probes: self.probes.get_or_create_owned(&labels),
+            offers: self.offers.get_or_create_owned(&labels),
             send_errors: self.send_errors.get_or_create_owned(&labels),
             kernel_drops: self.kernel_drops.get_or_create_owned(&labels),
         }
@@ -160,6 +202,20 @@ impl Metrics {
             let labels = InterfaceLabels { interface: interface.to_owned() };
             self.waiting.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Counts a change of what the node does for an address.
+    pub fn count_change(&self, change: &Change) {
+        let (direction, cause) = match change {
+            Change::Announcing { cause, .. } => ("gained", cause.reason()),
+            Change::Withdrawn(cause) => ("lost", cause.reason()),
+            Change::Conflict { .. } => {
+                self.conflicts.inc();
+                return;
+            }
+            Change::Covering { .. } | Change::Uncovered | Change::ConflictOver => return,
+        };
+        self.moves.get_or_create(&MoveLabels { direction, cause }).inc();
     }
 
     /// Counts a frame that can't be used.
@@ -176,7 +232,7 @@ impl Metrics {
     pub fn set_owned(&self, node: &str, reports: &BTreeMap<ServiceName, ServiceReport>) {
         self.owner.clear();
         for (service, report) in reports {
-            for ip in &report.ips {
+            for ip in report.ips.iter().filter(|_| report.role == Role::Owner) {
                 let labels =
                     OwnerLabels { service: service.to_string(), ip: ip.to_string(), node: node.to_owned() };
                 self.owner.get_or_create(&labels).set(1);
@@ -207,6 +263,7 @@ impl RenewalMetrics {
 
 #[cfg(test)]
 mod tests {
+    use ferrolb_crds::service_l2_status::Role;
     use k8s_openapi::jiff::Timestamp;
     use prometheus_client::encoding::text::encode;
 
@@ -220,8 +277,10 @@ mod tests {
         let report = ServiceReport {
             ips: ["192.168.1.240".parse().unwrap()].into(),
             interfaces: ["eth0".into()].into(),
-            reason: "BestCandidate",
+            role: Role::Owner,
+            reason: "Unclaimed",
             since: Timestamp::UNIX_EPOCH,
+            conflict: None,
         };
         let web = ServiceName { namespace: "default".into(), name: "web".into() };
         metrics.set_owned("node-1", &[(web, report)].into());

@@ -3,18 +3,19 @@
 //! Every speaker computes the same placement from the same objects. The plan is kept, and only what a change touches
 //! is decided anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ferrolb_placement::{Exclusion, InterfaceFilter, Placement, Planner, Touched};
 
-use crate::ownership::{Desired, DesiredAddress, ServiceName, Standing};
+use crate::ownership::{Candidate, Desired, DesiredAddress, NodeId, ServiceName};
 
 /// What this node is to announce, and which of it has to be decided anew.
 #[derive(Debug)]
 pub struct Plan {
     node: String,
+    nodes: Nodes,
     desired: Arc<Desired>,
     stale: Stale,
 }
@@ -28,7 +29,12 @@ struct Stale {
 impl Plan {
     /// A plan of nothing, for this node.
     pub fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), desired: Arc::default(), stale: Stale::default() }
+        Self {
+            node: node.to_owned(),
+            nodes: Nodes::new(node),
+            desired: Arc::default(),
+            stale: Stale::default(),
+        }
     }
 
     /// Notes what has to be decided anew.
@@ -67,28 +73,75 @@ impl Plan {
         Arc::clone(&self.desired)
     }
 
-    fn decide(&self, planner: &mut Planner<Arc<ServiceName>>, address: IpAddr) -> Option<DesiredAddress> {
+    /// The number by which the machine knows a node.
+    pub fn node_id(&mut self, name: &str) -> NodeId {
+        self.nodes.id(name)
+    }
+
+    fn decide(&mut self, planner: &mut Planner<Arc<ServiceName>>, address: IpAddr) -> Option<DesiredAddress> {
         let placement = planner.place(address).ok()?;
-        let (standing, interfaces) = stand(&self.node, &placement);
+        let (excluded, interfaces) = stand(&self.node, &placement);
         let names = planner.services_at(address);
-        let known = self.desired.get(&address).map(|known| &known.services);
-        let known = known.filter(|known| known.iter().eq(names.iter().map(|name| &**name)));
-        let services = known.cloned().unwrap_or_else(|| names.iter().map(|name| (**name).clone()).collect());
-        Some(DesiredAddress { services, interfaces, standing })
+        let first = names.first().and_then(|name| planner.service(name)?.addresses.first().copied());
+        let known = self.desired.get(&address);
+        let services = known.map(|known| &known.services);
+        let services = services.filter(|known| known.iter().eq(names.iter().map(|name| &**name)));
+        let services = services.cloned();
+        let services = services.unwrap_or_else(|| names.iter().map(|name| (**name).clone()).collect());
+        let candidates: Vec<Candidate> =
+            placement.candidates.iter().map(|candidate| self.nodes.candidate(candidate)).collect();
+        // Many addresses have the same candidates in the same order.
+        let before = known.map(|known| &known.candidates).filter(|before| before[..] == candidates[..]);
+        let candidates = before.cloned().unwrap_or_else(|| candidates.into());
+        Some(DesiredAddress {
+            services,
+            interfaces,
+            candidates,
+            excluded,
+            first_address: first.unwrap_or(address),
+        })
     }
 }
 
-/// This node's place, and the interfaces on which it may announce.
-fn stand(node: &str, placement: &Placement) -> (Standing, InterfaceFilter) {
-    let Some(own) = placement.candidates.iter().find(|candidate| &*candidate.node == node) else {
-        let reason = placement.exclusion(node).unwrap_or(Exclusion::NotSelected);
-        return (Standing::Excluded { reason }, InterfaceFilter::none());
-    };
-    let standing = match placement.candidates.first() {
-        Some(best) if &*best.node != node => Standing::Behind { first: best.node.clone() },
-        Some(_) | None => Standing::First,
-    };
-    (standing, own.interfaces.clone())
+/// The numbers of nodes; this node's is [`NodeId::OWN`].
+#[derive(Debug)]
+struct Nodes {
+    ids: BTreeMap<String, NodeId>,
+}
+
+impl Nodes {
+    fn new(own: &str) -> Self {
+        Self { ids: BTreeMap::from([(own.to_owned(), NodeId::OWN)]) }
+    }
+
+    fn id(&mut self, name: &str) -> NodeId {
+        if let Some(&id) = self.ids.get(name) {
+            return id;
+        }
+        let id = NodeId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+        self.ids.insert(name.to_owned(), id);
+        id
+    }
+
+    fn candidate(&mut self, candidate: &ferrolb_placement::Candidate) -> Candidate {
+        let weight = u32::try_from(candidate.weight).unwrap_or(u32::MAX - 1);
+        Candidate {
+            node: self.id(&candidate.node),
+            demoted: candidate.demoted,
+            preference: if candidate.preferred { u32::MAX } else { weight.min(u32::MAX - 1) },
+        }
+    }
+}
+
+/// Why this node may not announce, and the interfaces on which it may.
+fn stand(node: &str, placement: &Placement) -> (Option<Exclusion>, InterfaceFilter) {
+    match placement.candidates.iter().find(|candidate| &*candidate.node == node) {
+        Some(own) => (None, own.interfaces.clone()),
+        None => {
+            let reason = placement.exclusion(node).unwrap_or(Exclusion::NotSelected);
+            (Some(reason), InterfaceFilter::none())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,9 +161,9 @@ mod tests {
         cluster.service("web", &[VIP]);
         let best = best(&NODES, VIP);
         for node in NODES {
-            let expected =
-                if node == best { Standing::First } else { Standing::Behind { first: best.into() } };
-            assert_eq!(cluster.plan(node)[&address(VIP)].standing, expected, "{node}");
+            let planned = &cluster.plan(node)[&address(VIP)];
+            assert_eq!(planned.candidates[0].node == NodeId::OWN, node == best, "{node}");
+            assert_eq!((planned.candidates.len(), planned.excluded), (3, None));
         }
     }
 
@@ -123,9 +176,10 @@ mod tests {
         let touched = cluster.planner.set_node(best, Some(silent));
         assert_eq!(touched, Touched::All);
         let left = NODES.into_iter().filter(|node| *node != best).collect::<Vec<_>>();
-        assert_eq!(cluster.plan(self::best(&left, VIP))[&address(VIP)].standing, Standing::First);
+        let next = &cluster.plan(self::best(&left, VIP))[&address(VIP)];
+        assert_eq!((next.candidates[0].node, next.candidates.len()), (NodeId::OWN, 2));
         let excluded = &cluster.plan(best)[&address(VIP)];
-        assert_eq!(excluded.standing, Standing::Excluded { reason: Exclusion::NoSpeaker });
+        assert_eq!(excluded.excluded, Some(Exclusion::NoSpeaker));
         assert_eq!(excluded.interfaces, InterfaceFilter::none());
     }
 

@@ -1,14 +1,17 @@
-//! What the node reports about Services: the owned addresses, seen from the Services that have them.
+//! What the node reports about Services: what it does for their addresses, seen from the Services that have them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use ferrolb_crds::Role;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::link::LinkId;
-use crate::ownership::{Desired, Event, ServiceName};
+use crate::ownership::{Change, Desired, Event, ServiceName};
+use crate::wire::Mac;
 
-/// What the node owns, kept from the machine's events.
+/// What the node does for addresses, kept from the machine's events.
 #[derive(Clone, Debug, Default)]
 pub struct Owned {
     addresses: BTreeMap<(IpAddr, LinkId), Holding>,
@@ -16,54 +19,91 @@ pub struct Owned {
 
 #[derive(Clone, Debug)]
 struct Holding {
-    interface: String,
-    reason: &'static str,
-    since: Timestamp,
+    /// What the node does, since when and why.
+    part: Option<(Role, Timestamp, &'static str)>,
+    interface: Arc<str>,
+    conflict: Option<(Mac, Timestamp)>,
 }
 
-/// What the node owns of one Service.
+/// What the node does for one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceReport {
-    /// The owned addresses.
+    /// What it does; of several things for several addresses, the first of owning, covering, being blocked.
+    pub role: Role,
+    /// The addresses for which it does that.
     pub ips: BTreeSet<IpAddr>,
-    /// The interfaces on which they are announced.
-    pub interfaces: BTreeSet<String>,
-    /// Why the node owns them: the cause that came last.
+    /// The interfaces on which it does.
+    pub interfaces: BTreeSet<Arc<str>>,
+    /// Why: the cause that came last.
     pub reason: &'static str,
     /// Since when: the latest of the changes.
     pub since: Timestamp,
+    /// An address that a host answers for that is no speaker, the host's hardware address, and since when.
+    pub conflict: Option<(IpAddr, Mac, Timestamp)>,
+}
+
+impl Holding {
+    /// What is reported for the address; a node that does nothing for it reports that it is kept from it.
+    fn role(&self) -> Option<(Role, Timestamp, &'static str)> {
+        self.part.or_else(|| self.conflict.map(|(_, since)| (Role::Blocked, since, "AddressConflict")))
+    }
 }
 
 impl Owned {
     /// Takes up an event that happened at `at`.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
-        match event {
-            Event::Announcing { address, link, interface, cause, .. } => {
-                let holding = Holding { interface: interface.clone(), reason: cause.reason(), since: at };
-                self.addresses.insert((*address, *link), holding);
-            }
-            Event::Withdrawn { address, link, .. } => {
-                self.addresses.remove(&(*address, *link));
-            }
+        let key = (event.address, event.link);
+        let interface = Arc::clone(&event.interface);
+        let holding =
+            self.addresses.entry(key).or_insert(Holding { part: None, interface, conflict: None });
+        match &event.change {
+            Change::Announcing { cause, .. } => holding.part = Some((Role::Owner, at, cause.reason())),
+            Change::Covering { .. } => holding.part = Some((Role::Covering, at, "SpeakerSilent")),
+            Change::Withdrawn(_) | Change::Uncovered => holding.part = None,
+            Change::Conflict { mac } => holding.conflict = Some((*mac, at)),
+            Change::ConflictOver => holding.conflict = None,
+        }
+        holding.interface = Arc::clone(&event.interface);
+        if holding.role().is_none() {
+            self.addresses.remove(&key);
         }
     }
 
-    /// The reports on all Services of which the node owns an address.
+    /// How many addresses the node owns.
+    pub fn count(&self) -> usize {
+        let mut owned = self.addresses.iter().filter(|(_, it)| matches!(it.part, Some((Role::Owner, ..))));
+        let mut last = None;
+        owned.by_ref().filter(|((address, _), _)| last.replace(*address) != Some(*address)).count()
+    }
+
+    /// The reports on all Services for whose addresses the node does something.
     pub fn reports(&self, desired: &Desired) -> BTreeMap<ServiceName, ServiceReport> {
         let mut reports: BTreeMap<ServiceName, ServiceReport> = BTreeMap::new();
         for ((address, _), holding) in &self.addresses {
-            let services = desired.get(address).into_iter().flat_map(|wanted| wanted.services.iter());
-            for service in services {
-                let report = reports.entry(service.clone()).or_insert_with(|| ServiceReport {
-                    ips: BTreeSet::new(),
-                    interfaces: BTreeSet::new(),
-                    reason: holding.reason,
-                    since: holding.since,
-                });
+            let Some((role, since, reason)) = holding.role() else { continue };
+            let fresh = || ServiceReport {
+                role,
+                ips: BTreeSet::new(),
+                interfaces: BTreeSet::new(),
+                reason,
+                since,
+                conflict: None,
+            };
+            for service in desired.get(address).into_iter().flat_map(|wanted| wanted.services.iter()) {
+                let report = reports.entry(service.clone()).or_insert_with(fresh);
+                if let Some((mac, since)) = holding.conflict {
+                    report.conflict = Some((*address, mac, since));
+                }
+                if weight(role) > weight(report.role) {
+                    *report = ServiceReport { conflict: report.conflict, ..fresh() };
+                }
+                if role != report.role {
+                    continue;
+                }
                 report.ips.insert(*address);
-                report.interfaces.insert(holding.interface.clone());
-                if holding.since > report.since {
-                    (report.since, report.reason) = (holding.since, holding.reason);
+                report.interfaces.insert(Arc::clone(&holding.interface));
+                if since > report.since {
+                    (report.since, report.reason) = (since, reason);
                 }
             }
         }
@@ -71,15 +111,21 @@ impl Owned {
     }
 }
 
+fn weight(role: Role) -> u8 {
+    match role {
+        Role::Owner => 3,
+        Role::Covering => 2,
+        Role::Blocked => 1,
+        Role::Watching => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ferrolb_placement::InterfaceFilter;
 
     use super::*;
-    use crate::ownership::{DesiredAddress, GainCause, LossCause, Standing};
-    use crate::wire::Mac;
+    use crate::ownership::{DesiredAddress, GainCause, LossCause};
 
     #[test]
     fn a_service_is_reported_with_its_addresses_and_interfaces() {
@@ -93,10 +139,12 @@ mod tests {
         assert_eq!(
             reports[&name("web")],
             ServiceReport {
+                role: Role::Owner,
                 ips: [v4, v6].into(),
                 interfaces: ["eth2".into(), "eth3".into()].into(),
-                reason: "BestCandidate",
+                reason: "Unclaimed",
                 since: at(3),
+                conflict: None,
             }
         );
         assert_eq!((reports[&name("shared")].ips.len(), reports[&name("shared")].since), (1, at(2)));
@@ -108,25 +156,38 @@ mod tests {
         let v4: IpAddr = "192.168.1.240".parse().unwrap();
         owned.apply(&announcing(v4, 2), at(1));
         assert!(owned.reports(&Desired::new()).is_empty());
-        let withdrawn = Event::Withdrawn {
-            address: v4,
-            link: LinkId(2),
-            interface: "eth2".into(),
-            services: [].into(),
-            cause: LossCause::NotAdvertised,
-        };
+        let withdrawn =
+            Event { change: Change::Withdrawn(LossCause::NotAdvertised), ..announcing(v4, 2) };
         owned.apply(&withdrawn, at(2));
         assert!(owned.reports(&desired([(v4, &["web"][..])])).is_empty());
     }
 
+    #[test]
+    fn an_address_that_a_stranger_has_is_reported_as_a_conflict() {
+        let mut owned = Owned::default();
+        let (v4, v6): (IpAddr, IpAddr) = ("192.168.1.240".parse().unwrap(), "fd00::240".parse().unwrap());
+        let desired = desired([(v4, &["web"][..]), (v6, &["web"])]);
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        let change = |change: Change| Event { change, ..announcing(v4, 2) };
+        owned.apply(&change(Change::Conflict { mac }), at(1));
+        let blocked = owned.reports(&desired)[&name("web")].clone();
+        assert_eq!((blocked.role, blocked.reason, blocked.ips), (Role::Blocked, "AddressConflict", [v4].into()));
+        assert_eq!(blocked.conflict, Some((v4, mac, at(1))));
+        owned.apply(&announcing(v6, 2), at(2));
+        let owner = owned.reports(&desired)[&name("web")].clone();
+        assert_eq!((owner.role, owner.ips, owned.count()), (Role::Owner, [v6].into(), 1));
+        assert_eq!(owner.conflict, Some((v4, mac, at(1))));
+        owned.apply(&change(Change::ConflictOver), at(3));
+        assert_eq!(owned.reports(&desired)[&name("web")].conflict, None);
+    }
+
     fn announcing(address: IpAddr, link: u32) -> Event {
-        Event::Announcing {
+        Event {
             address,
             link: LinkId(link),
-            interface: format!("eth{link}"),
-            mac: Mac([2, 0, 0, 0, 0, 1]),
+            interface: format!("eth{link}").into(),
             services: [].into(),
-            cause: GainCause::BestCandidate,
+            change: Change::Announcing { mac: Mac([2, 0, 0, 0, 0, 1]), cause: GainCause::Unclaimed },
         }
     }
 
@@ -134,7 +195,9 @@ mod tests {
         let wanted = |services: &[&str]| DesiredAddress {
             services: services.iter().copied().map(name).collect::<Arc<[_]>>(),
             interfaces: InterfaceFilter::All,
-            standing: Standing::First,
+            candidates: [].into(),
+            excluded: None,
+            first_address: "192.168.1.240".parse().unwrap(),
         };
         addresses.into_iter().map(|(address, services)| (address, wanted(services))).collect()
     }

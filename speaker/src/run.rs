@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::control::{self, Control};
 use crate::driver::{self, Driver};
 use crate::jitter;
+use crate::kube::hints;
 use crate::kube::index::Index;
 use crate::kube::status::StatusWriter;
 use crate::kube::watch::changes;
@@ -26,8 +27,8 @@ use crate::metrics::Metrics;
 use crate::net::exclusion::Patterns;
 use crate::net::{LinkError, LinkWatch};
 
-/// How long tasks may take to stop. A renewal of the Lease that is under way and the last one are the longest of them.
-const GRACE: Duration = Duration::from_secs(8);
+/// How long tasks may take to stop. Handing over, and then the last renewal of the Lease, are the longest of them.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Why the speaker can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut tasks = Tasks::default();
 
     let (links_sender, links) = watch::channel(None);
-    let (desired_sender, desired) = watch::channel(None);
+    let (cluster_sender, cluster) = watch::channel(None);
+    let (stopped_sender, stopped) = watch::channel(None);
     let (notices_sender, notices) = mpsc::unbounded_channel();
     let (held_sender, held) = watch::channel(false);
     let (surroundings_sender, surroundings) = watch::channel(Surroundings::default());
@@ -84,7 +86,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let driver = driver::Wiring {
         links: links.clone(),
         promiscuous,
-        desired,
+        cluster,
+        stopped: stopped_sender,
         notices: notices_sender,
         gate: readiness.gate("sockets"),
         metrics: metrics.clone(),
@@ -96,20 +99,22 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         links: links.clone(),
         held,
         notices,
-        desired: desired_sender,
+        cluster: cluster_sender,
         surroundings: surroundings_sender,
         reports: reports_sender,
         gate: readiness.gate("caches"),
         metrics: metrics.clone(),
     };
+    let reports_api = Api::namespaced(client.clone(), &namespace);
     let control = Control::new(&node, Index::new(scope), control);
-    tasks.spawn("control", control.run(changes(&client, &namespace), tasks.shutdown()));
+    tasks.spawn("control", control.run(changes(&client, &namespace), hints::read(reports_api), tasks.shutdown()));
 
     let renewer = Renewer {
         leases: Api::namespaced(client.clone(), &namespace),
         node: node.clone(),
         namespace: namespace.clone(),
         links,
+        stopped,
         surroundings,
         held: held_sender,
         gate: readiness.gate("lease"),

@@ -3,13 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ferrolb_crds::service_l2_status::{Role, ServiceL2Status};
+use ferrolb_crds::service_l2_status::{ADDRESS_CONFLICT, Role, ServiceL2Status};
 
 use super::by_service::{About, ByService};
 use crate::key::ServiceKey;
-
-/// Condition of a report: another host answers for an address.
-const ADDRESS_CONFLICT: &str = "AddressConflict";
 
 /// What matters of a node's report.
 #[derive(Clone, Debug, PartialEq, Eq)]

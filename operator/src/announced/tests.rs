@@ -293,7 +293,8 @@ fn lease(node: &str, version: u64, seconds: u64) -> Observed {
         node: node.to_owned(),
         duration: Duration::from_secs(seconds),
         renewed,
-        interfaces: vec!["eth0".to_owned()],
+        links: vec![LeaseLink { name: "eth0".to_owned(), macs: vec![], ipv4: vec![], link_local: None }],
+        owned: None,
     }
 }
 

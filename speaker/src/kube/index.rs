@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ferrolb_crds::lease::{self, Observed};
+use ferrolb_crds::lease::{self, LeaseLink, Observed};
 use ferrolb_crds::{IPAddressPool, L2Advertisement, L2AdvertisementSpec};
 use ferrolb_placement::{Liveness, NodeFacts, Planner, PoolFacts, ServiceFacts, Slice, Speaker, Touched};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -14,7 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::listing::{Listing, Updates};
 use super::watch::{Change, Shown};
-use crate::ownership::{Desired, ServiceName};
+use crate::ownership::{Desired, NodeId, Peer, PeerLink, Peers, ServiceName};
+use crate::wire::Mac;
 use crate::plan::Plan;
 
 /// Which objects count.
@@ -42,6 +43,9 @@ pub struct Index {
     uids: BTreeMap<Arc<ServiceName>, Box<str>>,
     /// Whose Lease each one is, by its name.
     leases: BTreeMap<String, String>,
+    /// The links that each node's Lease told last: their hardware addresses are a speaker's, also when it is gone.
+    links: BTreeMap<String, Vec<PeerLink>>,
+    peers: Arc<Peers>,
     listings: Listings,
 }
 
@@ -79,6 +83,8 @@ impl Index {
             own_uid: None,
             uids: BTreeMap::new(),
             leases: BTreeMap::new(),
+            links: BTreeMap::new(),
+            peers: Arc::default(),
             listings: Listings::default(),
             scope,
         }
@@ -136,7 +142,50 @@ impl Index {
             self.own = own;
             self.update_speakers();
         }
-        self.plan.update(&mut self.planner)
+        let peers = self.update_peers();
+        self.plan.update(&mut self.planner) | peers
+    }
+
+    /// All speakers that were ever seen, as of the last plan.
+    pub fn peers(&self) -> Arc<Peers> {
+        Arc::clone(&self.peers)
+    }
+
+    /// The number by which the machine knows a node.
+    pub fn node_id(&mut self, name: &str) -> NodeId {
+        self.plan.node_id(name)
+    }
+
+    /// Whether this node is about to go: a speaker that stops there hands over what it owns.
+    pub fn is_going(&self) -> bool {
+        let own = self.planner.nodes().find(|node| node.name == self.scope.node);
+        own.is_none_or(|node| node.unschedulable || node.excluded || node.out_of_service || node.shutting_down)
+    }
+
+    /// Works out anew who the peers are. Says whether that changed.
+    fn update_peers(&mut self) -> bool {
+        let Self { planner, plan, liveness, links, scope, .. } = self;
+        let usable: BTreeMap<&str, bool> =
+            planner.nodes().map(|node| (node.name.as_str(), node.is_usable())).collect();
+        let leases: BTreeMap<&str, (Option<u32>, bool)> = liveness
+            .leases()
+            .map(|(lease, live)| (lease.node.as_str(), (lease.owned, live)))
+            .collect();
+        let own = (scope.node.clone(), Vec::new());
+        let known = links.iter().map(|(name, links)| (name.clone(), links.clone()));
+        let peers: Peers = std::iter::once(own)
+            .chain(known)
+            .map(|(name, links)| {
+                let (owned, live) = leases.get(name.as_str()).copied().unwrap_or((None, false));
+                let usable = usable.get(name.as_str()).copied().unwrap_or(false);
+                (plan.node_id(&name), Peer { name: name.into(), live, usable, owned, links })
+            })
+            .collect();
+        let differs = *self.peers != peers;
+        if differs {
+            self.peers = Arc::new(peers);
+        }
+        differs
     }
 
     /// What this node is to announce, as of the last plan.
@@ -213,6 +262,7 @@ impl Index {
                 differs |= self.liveness.remove(&node, now);
             }
             if let Some(observed) = observed {
+                differs |= self.take_links(&observed);
                 differs |= self.liveness.observe(observed, now);
             }
         }
@@ -220,6 +270,19 @@ impl Index {
     }
 
     /// Tells the planner whose speakers are live. Says whether the plan may differ.
+    /// Notes what a Lease tells beside who is live. Says whether that is news.
+    fn take_links(&mut self, lease: &Observed) -> bool {
+        let told: Vec<PeerLink> = lease.links.iter().map(peer_link).collect();
+        let known = self.links.get(&lease.node);
+        // A speaker that stops, or whose link went down, is still known by what it had.
+        let news = known.is_none() || (!told.is_empty() && known != Some(&told));
+        if news {
+            self.links.insert(lease.node.clone(), told);
+        }
+        let owned = self.liveness.leases().find(|(known, _)| known.node == lease.node).map(|(it, _)| it.owned);
+        news || owned != Some(lease.owned)
+    }
+
     fn update_speakers(&mut self) -> bool {
         let Self { scope, own, liveness, planner, .. } = self;
         let speaker_of = |node: &str| if node == scope.node { own.clone() } else { liveness.speaker(node) };
@@ -281,6 +344,11 @@ fn read_advertisement(advertisement: &L2Advertisement) -> Read<String, L2Adverti
 
 fn read_lease(lease: &Lease) -> Read<String, Observed> {
     (name(&lease.metadata), lease::read(lease))
+}
+
+fn peer_link(link: &LeaseLink) -> PeerLink {
+    let macs = link.macs.iter().filter_map(|mac| mac.parse::<Mac>().ok()).collect();
+    PeerLink { macs, ipv4: link.ipv4.clone(), link_local: link.link_local }
 }
 
 fn name(metadata: &ObjectMeta) -> String {

@@ -1,5 +1,6 @@
 //! What the API server knows, and what it is told.
 
+pub mod hints;
 pub mod index;
 mod listing;
 pub mod status;

@@ -1,17 +1,19 @@
 //! Writes what this node does for Services: a `ServiceL2Status` for each, and an Event when it begins.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use ferrolb_crds::names;
 use ferrolb_crds::service_l2_status::{
-    InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
+    ADDRESS_CONFLICT, InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
 };
 use ferrolb_runtime::tasks::Shutdown;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -21,6 +23,7 @@ use tracing::{debug, warn};
 
 use crate::ownership::ServiceName;
 use crate::report::ServiceReport;
+use crate::wire::Mac;
 
 /// A request that takes longer has failed: its connection may be dead without either end knowing.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -168,7 +171,7 @@ impl StatusWriter {
         wanted.iter().filter_map(|(service, reported)| {
             let status = content(&self.node, service, &reported.report);
             let known = self.written.get(service);
-            let begins = known.is_none_or(|known| known.role != Role::Owner);
+            let begins = status.role == Role::Owner && known.is_none_or(|known| known.role != Role::Owner);
             let event = begins.then(|| announcing(&self.node, service, reported));
             let outdated = known.is_none_or(|known| !says_the_same(known, &status));
             outdated.then(|| Write {
@@ -274,12 +277,26 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
         node: node.to_owned(),
         service_name: service.name.clone(),
         service_namespace: service.namespace.clone(),
-        role: Role::Owner,
+        role: report.role,
         ips: report.ips.iter().map(ToString::to_string).collect(),
-        interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.clone() }).collect(),
+        interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: (**name).to_owned() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),
-        conditions: Vec::new(),
+        conditions: report.conflict.map(conflict).into_iter().collect(),
+    }
+}
+
+/// The condition of a report on an address that a host answers for that is no speaker.
+fn conflict((address, mac, since): (IpAddr, Mac, Timestamp)) -> Condition {
+    Condition {
+        type_: ADDRESS_CONFLICT.to_owned(),
+        status: "True".to_owned(),
+        reason: "AnsweredByStranger".to_owned(),
+        message: format!(
+            "{mac}, which is no speaker, answers for {address} too: find that host and give it another address, or exclude the address from its pool"
+        ),
+        last_transition_time: Time(since),
+        observed_generation: None,
     }
 }
 

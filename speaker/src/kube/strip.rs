@@ -64,9 +64,9 @@ pub(super) fn advertisement(advertisement: &mut L2Advertisement) {
     advertisement.status = None;
 }
 
-/// Keeps the links and the spec.
+/// Keeps the links, how much is owned, and the spec.
 pub(super) fn lease(lease: &mut Lease) {
-    keep_annotations(&mut lease.metadata, &[names::LINKS_ANNOTATION]);
+    keep_annotations(&mut lease.metadata, &[names::LINKS_ANNOTATION, names::OWNED_ANNOTATION]);
 }
 
 fn keep_annotations(metadata: &mut ObjectMeta, kept: &[&str]) {

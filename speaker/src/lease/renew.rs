@@ -18,6 +18,7 @@ use super::links;
 use crate::jitter;
 use crate::link::Links;
 use crate::metrics::RenewalMetrics;
+use crate::ownership::Stop;
 
 /// A renewal that takes longer has failed. With the retry it has to end well before peers' expiry clocks are
 /// stopped by its absence.
@@ -34,6 +35,8 @@ pub struct Surroundings {
     pub node_uid: Option<String>,
     /// How many speakers have a Lease.
     pub speakers: usize,
+    /// How many addresses this node owns.
+    pub owned: u32,
 }
 
 /// Renews the Lease of a node's speaker.
@@ -46,6 +49,8 @@ pub struct Renewer {
     pub namespace: String,
     /// The node's links, once they are known.
     pub links: watch::Receiver<Option<Links>>,
+    /// How the wire's part stopped, once it did: the Lease is kept for the next process, or released.
+    pub stopped: watch::Receiver<Option<Stop>>,
     /// What else it depends on.
     pub surroundings: watch::Receiver<Surroundings>,
     /// Told that the Lease is held, from the first renewal on.
@@ -113,7 +118,14 @@ impl Renewer {
         }
         let Some(uid) = self.surroundings.borrow().node_uid.clone() else { return Ok(()) };
         let links = self.current_links();
-        match self.renew(&uid, &links, HANDOVER_DURATION, acquired).await {
+        // If it ended without a word it failed, and is started again.
+        let stop = self.stopped.wait_for(Option::is_some).await.map_or(Stop::Restart, |stop| stop.unwrap_or(Stop::Restart));
+        let duration = match stop {
+            Stop::Restart => HANDOVER_DURATION,
+            Stop::Leave => Duration::ZERO,
+        };
+        match self.renew(&uid, &links, duration, acquired).await {
+            Ok(()) if stop == Stop::Leave => info!(event = "leaseReleased", "the node takes part no more"),
             Ok(()) => info!(
                 event = "leaseKept",
                 seconds = HANDOVER_DURATION.as_secs(),
@@ -134,7 +146,8 @@ impl Renewer {
         acquired: Timestamp,
     ) -> Result<(), RenewalError> {
         let holder = lease::Holder { node: &self.node, uid, namespace: &self.namespace };
-        let lease = lease::write(holder, links, duration, acquired, wall_clock());
+        let owned = self.surroundings.borrow().owned;
+        let lease = lease::write(holder, links, owned, duration, acquired, wall_clock());
         let params = PatchParams::apply(SPEAKER_MANAGER).force();
         let name = self.name();
         let patch = Patch::Apply(&lease);

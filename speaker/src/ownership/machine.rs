@@ -1,117 +1,170 @@
-//! The machine itself.
+//! The machine itself: what goes in, and what comes out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::desired::{Desired, DesiredAddress, ServiceName, Standing};
-use super::frames;
-use super::output::{Event, GainCause, LossCause, Reception, Transmit, TransmitKind};
+use super::cluster::{Desired, DesiredAddress, NodeId, Peer, Peers};
+use super::frames::{self, Speech};
+use super::here::Here;
+use super::neighbour::Neighbour;
+use super::output::{Change, Event, Reception, Transmit, TransmitKind};
 use super::segments::Segments;
+use super::slot::{Slot, State};
+use super::standing::Usability;
+use super::stopping::Stopping;
+use super::timers::Timers;
+use super::timing::Timing;
 use crate::announcer::Announcer;
 use crate::link::{Link, LinkId, Links};
 use crate::responder::Responder;
 use crate::wire::{Frame, Mac};
 
-/// What the node is for an address on a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Another node answers, or nobody.
-    Backup,
-    /// This node answers.
-    Owner,
-}
-
 /// Decides for all addresses and links of a node. See the [module](super).
 #[derive(Debug)]
 pub struct Machine {
+    pub(super) timing: Timing,
     /// Makes the timing of this node differ from that of others.
-    seed: u64,
-    links: Links,
-    own_macs: HashSet<Mac>,
-    desired: Arc<Desired>,
-    /// What this node owns; whatever is not in here is backed up. Frames are looked up in here, so it is hashed,
-    /// and never walked through.
-    owned: HashMap<(LinkId, IpAddr), Ownership>,
-    announcer: Announcer,
-    segments: Segments,
-    /// Of links by which questions came.
+    pub(super) seed: u64,
+    pub(super) links: Links,
+    pub(super) own_macs: HashSet<Mac>,
+    pub(super) desired: Arc<Desired>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) by_mac: HashMap<Mac, NodeId>,
+    pub(super) usability: BTreeMap<NodeId, Usability>,
+    /// Who is said to own what, from before the start.
+    pub(super) hints: HashMap<IpAddr, NodeId>,
+    /// Every desired address on every link that is up. Frames are looked up in here.
+    pub(super) slots: HashMap<(LinkId, IpAddr), Slot>,
+    /// What this node owns.
+    pub(super) owned: BTreeSet<(LinkId, IpAddr)>,
+    /// What each peer is known to own.
+    pub(super) owners: BTreeMap<(LinkId, NodeId), BTreeSet<IpAddr>>,
+    /// The links that are up.
+    pub(super) here: BTreeMap<LinkId, Here>,
+    pub(super) neighbours: BTreeMap<(LinkId, NodeId), Neighbour>,
+    pub(super) timers: Timers<Timer>,
+    pub(super) announcer: Announcer,
+    pub(super) segments: Segments,
     responders: BTreeMap<LinkId, Responder>,
-    answers: VecDeque<Transmit>,
-    events: VecDeque<Event>,
+    pub(super) out: VecDeque<Transmit>,
+    pub(super) events: VecDeque<Event>,
+    pub(super) stopping: Option<Stopping>,
 }
 
-#[derive(Debug)]
-struct Ownership {
-    services: Arc<[ServiceName]>,
-    since: Instant,
+/// What a deadline is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Timer {
+    Slot(LinkId, IpAddr),
+    Neighbour(LinkId, NodeId),
+    Link(LinkId),
+    /// All addresses of a link have to be looked at.
+    Settle(LinkId),
+    /// Who watches whom has to be decided anew.
+    Watches,
+    Stop,
 }
 
 impl Machine {
-    /// A machine that knows no links and owns nothing.
-    pub fn new(seed: u64) -> Self {
+    /// A machine that knows no links and owns nothing. `seed` makes its timing differ from that of other nodes.
+    pub fn new(seed: u64, timing: Timing) -> Self {
         Self {
+            timing,
             seed,
             links: Links::new(),
             own_macs: HashSet::new(),
             desired: Arc::default(),
-            owned: HashMap::new(),
+            peers: Arc::default(),
+            by_mac: HashMap::new(),
+            usability: BTreeMap::new(),
+            hints: HashMap::new(),
+            slots: HashMap::new(),
+            owned: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            here: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            timers: Timers::default(),
             announcer: Announcer::new(seed),
             segments: Segments::default(),
             responders: BTreeMap::new(),
-            answers: VecDeque::new(),
+            out: VecDeque::new(),
             events: VecDeque::new(),
+            stopping: None,
         }
     }
 
-    /// Takes up a received frame, and says what becomes of it. A frame that asks for nothing of ours costs one look-up.
+    /// Takes up a received frame, and says what becomes of it. A frame of a host that is no speaker, and that asks for
+    /// nothing of ours, costs two look-ups.
     pub fn handle_frame(&mut self, link: LinkId, frame: &Frame, now: Instant) -> Reception {
-        let Some(address) = frames::asked_for(&frame.packet) else {
-            self.hear(link, frame, now);
-            return Reception::Ignored;
-        };
-        if !self.owned.contains_key(&(link, address)) {
-            return Reception::Ignored;
-        }
-        let Some(here) = self.links.get(&link) else { return Reception::Ignored };
-        if !frame.destination.is_group() && frame.destination != here.mac {
-            return Reception::Ignored;
-        }
-        // Our own frames come back where two links of the node are on one segment.
+        self.notice_pause(now);
+        let Some(here) = self.here.get_mut(&link) else { return Reception::Ignored };
         if self.own_macs.contains(&frame.source) {
+            self.hear_own(link, frame, now);
             return Reception::Ignored;
         }
-        let Some(answer) = frames::answer(frame, here) else { return Reception::Ignored };
-        let responder = self.responders.entry(link).or_insert_with(|| Responder::new(self.seed, now));
-        if !responder.admit(frame.source, address, now) {
-            return Reception::Throttled;
+        here.hosts.heard(frame.source, now);
+        let mac = self.links.get(&link).map(|link| link.mac);
+        let to_us = Some(frame.destination) == mac;
+        if !to_us && !frame.destination.is_group() {
+            return Reception::Ignored;
         }
-        self.answers.push_back(Transmit { link, address, kind: TransmitKind::Answer, frame: answer });
-        Reception::Answered
+        match frames::speech(&frame.packet) {
+            Speech::Question { address, probe } => {
+                if let Some(&peer) = self.by_mac.get(&frame.source)
+                    && self.hear_peer_ask(link, address, peer, (frame.source, to_us, probe), now)
+                {
+                    return Reception::Answered;
+                }
+                self.hear_question(link, frame, address, now)
+            }
+            Speech::Statement { address, receiver, claim } => {
+                let said = super::statements::Statement { address, receiver, claim, to_us, by: frame.source };
+                self.hear_statement(link, &said, now);
+                Reception::Ignored
+            }
+            Speech::Nothing => Reception::Ignored,
+        }
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.notice_pause(now);
         self.announcer.handle_timeout(now);
         for link in self.segments.handle_timeout(now) {
-            self.settle_all(link, now);
+            self.settle_link(link, now);
+        }
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Slot(link, address) => self.slot_due(link, address, now),
+                Timer::Neighbour(link, node) => self.neighbour_due(link, node, now),
+                Timer::Link(link) => self.link_due(link, now),
+                Timer::Settle(link) => self.settle_link(link, now),
+                Timer::Watches => self.choose_watches(now),
+                Timer::Stop => self.stop_due(now),
+            }
         }
     }
 
-    /// Takes up what the node is to announce from now on.
+    /// Says who owned what before this process began, as far as the API tells. To be called before the first wishes.
+    pub fn set_hints(&mut self, hints: HashMap<IpAddr, NodeId>) {
+        self.hints = hints;
+    }
+
+    /// Takes up which addresses there are, and who may announce them.
     pub fn set_desired(&mut self, desired: Arc<Desired>, now: Instant) {
+        self.notice_pause(now);
         let previous = std::mem::replace(&mut self.desired, Arc::clone(&desired));
-        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        let links: Vec<LinkId> = self.here.keys().copied().collect();
         for &address in previous.keys().filter(|address| !desired.contains_key(*address)) {
             for &link in &links {
-                self.settle(link, address, GainCause::BestCandidate, now);
+                self.settle(link, address, now);
             }
         }
         for (&address, wanted) in desired.iter() {
             if previous.get(&address) != Some(wanted) {
                 for &link in &links {
-                    self.settle(link, address, GainCause::BestCandidate, now);
+                    self.settle(link, address, now);
                 }
             }
         }
@@ -119,57 +172,53 @@ impl Machine {
 
     /// Takes up the node's links as they are now.
     pub fn set_links(&mut self, links: Links, now: Instant) {
+        self.notice_pause(now);
         let previous = std::mem::replace(&mut self.links, links);
         self.own_macs = self.links.values().map(|link| link.mac).collect();
         for (&id, link) in &self.links {
             self.announcer.set_link(id, link.gateways.clone());
         }
-        let desired = Arc::clone(&self.desired);
         let all = previous.keys().chain(self.links.keys()).copied().collect::<BTreeSet<_>>();
         let mut beside = BTreeSet::new();
-        for link in all {
-            let (before, after) = (previous.get(&link), self.links.get(&link).cloned());
-            if before == after.as_ref() {
+        for id in all {
+            let (before, after) = (previous.get(&id), self.links.get(&id));
+            if before == after {
                 continue;
             }
-            beside.extend(self.segments.beside(link));
-            if after.as_ref().is_none_or(|after| !after.up) {
-                self.segments.forget(link);
-            }
-            let moved = before.map(|before| before.mac) != after.as_ref().map(|after| after.mac);
-            for &address in desired.keys() {
-                let was = self.state(link, address);
-                let is = self.settle_as(link, before, address, GainCause::LinkUp, now);
-                if moved && (was, is) == (State::Owner, State::Owner) {
-                    self.announcer.start(link, address, now);
+            beside.extend(self.segments.beside(id));
+            let moved = before.map(|link| link.mac) != after.map(|link| link.mac);
+            match after.filter(|link| link.up) {
+                Some(_) if !self.here.contains_key(&id) => self.link_up(id, now),
+                Some(_) => {
+                    self.settle_link(id, now);
+                    if moved {
+                        self.announce_again(id, now);
+                    }
                 }
+                None => self.link_down(id, before.map(|link| link.name.as_str()).unwrap_or_default()),
             }
-            if after.is_none() {
-                self.announcer.remove_link(link);
-                self.responders.remove(&link);
+            if !self.links.contains_key(&id) {
+                self.announcer.remove_link(id);
+                self.responders.remove(&id);
             }
         }
         for link in beside {
-            self.settle_all(link, now);
+            self.settle_link(link, now);
         }
     }
 
-    /// The next frame to send now: answers first.
+    /// The next frame to send now: announcements last.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        while let Some(answer) = self.answers.pop_front() {
-            // It may have become wrong since.
-            let mac = self.links.get(&answer.link).map(|link| link.mac);
-            if mac == Some(answer.frame.source) && self.owned.contains_key(&(answer.link, answer.address)) {
-                return Some(answer);
+        while let Some(transmit) = self.out.pop_front() {
+            if self.still_holds(&transmit) {
+                return Some(transmit);
             }
         }
         let announcement = self.announcer.poll(now)?;
         let here = self.links.get(&announcement.link)?;
         let (link, address) = (announcement.link, announcement.address);
         let frame = frames::announcement(address, announcement.form, here)?;
-        if self.links.len() > 1 {
-            self.segments.sent(link, frame, now);
-        }
+        self.expect_elsewhere(link, frame, now);
         Some(Transmit { link, address, kind: TransmitKind::Announcement(announcement.kind), frame })
     }
 
@@ -177,10 +226,10 @@ impl Machine {
     /// joined first.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
-        if let Event::Announcing { address, link, .. } = event
-            && let Some(ownership) = self.owned.get(&(link, address))
+        if let Change::Announcing { .. } = event.change
+            && let Some(ownership) = self.slots.get(&(event.link, event.address)).and_then(Slot::ownership)
         {
-            self.announcer.start(link, address, ownership.since);
+            self.announcer.start(event.link, event.address, ownership.since);
         }
         Some(event)
     }
@@ -188,7 +237,10 @@ impl Machine {
     /// When [`handle_timeout`](Self::handle_timeout) and then [`poll_transmit`](Self::poll_transmit) have something to
     /// do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.announcer.poll_timeout(), self.segments.poll_timeout()].into_iter().flatten().min()
+        [self.announcer.poll_timeout(), self.segments.poll_timeout(), self.timers.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// How many addresses of each link wait to be announced.
@@ -196,110 +248,131 @@ impl Machine {
         self.announcer.waiting()
     }
 
-    /// What the node is for an address on a link.
-    pub fn state(&self, link: LinkId, address: IpAddr) -> State {
-        if self.owned.contains_key(&(link, address)) { State::Owner } else { State::Backup }
+    /// Whether there are frames that wait to be sent, whatever the time.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
     }
 
-    /// Takes up a frame that asks nothing: it may be one of ours, and then shows that two links are on one segment.
-    fn hear(&mut self, link: LinkId, frame: &Frame, now: Instant) {
-        if self.own_macs.contains(&frame.source)
-            && let Some(other) = self.segments.hear(link, frame, now)
-        {
-            self.settle_all(link.max(other), now);
+    /// How many addresses the node owns, those on several links counted for each.
+    pub fn owned_count(&self) -> usize {
+        self.owned.len()
+    }
+
+    /// The hardware address that this node would name if a host that is no speaker asked for an address now.
+    pub fn answer_for(&self, link: LinkId, address: IpAddr) -> Option<Mac> {
+        self.receiver(link, address, Mac::ZERO)
+    }
+
+    /// Whether the node owns an address on a link.
+    pub fn owns(&self, link: LinkId, address: IpAddr) -> bool {
+        self.owned.contains(&(link, address))
+    }
+
+    /// Answers a question for what this node owns or covers.
+    fn hear_question(&mut self, link: LinkId, frame: &Frame, address: IpAddr, now: Instant) -> Reception {
+        let Some(receiver) = self.receiver(link, address, frame.source) else { return Reception::Ignored };
+        let Some(here) = self.links.get(&link) else { return Reception::Ignored };
+        let Some(answer) = frames::answer(frame, here, receiver) else { return Reception::Ignored };
+        let responder = self.responders.entry(link).or_insert_with(|| Responder::new(self.seed, now));
+        if !responder.admit(frame.source, address, now) {
+            return Reception::Throttled;
+        }
+        self.send(link, address, TransmitKind::Answer, answer);
+        Reception::Answered
+    }
+
+    /// The hardware address that this node names when somebody asks for an address, if it answers him.
+    fn receiver(&self, link: LinkId, address: IpAddr, asker: Mac) -> Option<Mac> {
+        match &self.slots.get(&(link, address))?.state {
+            State::Owner(_) if self.here.get(&link)?.quiet.is_some() => None,
+            State::Owner(_) if self.ignores(asker) => None,
+            State::Owner(_) => Some(self.links.get(&link)?.mac),
+            State::Covering { owner, .. } => Some(owner.mac),
+            State::Backup | State::Waiting(_) | State::Probing(..) | State::Conflict(_) => None,
         }
     }
 
-    /// Whether a link before this one is on its segment and answers for an address there.
-    fn leaves_to(&self, link: LinkId, wanted: &DesiredAddress) -> Option<&Link> {
-        let before = self.segments.beside(link).filter(|other| *other < link);
-        before
-            .filter_map(|other| self.links.get(&other))
-            .find(|other| may_own(Some(wanted), Some(other)).is_ok())
-    }
-
-    /// Settles a link when who else is on its segment has changed.
-    fn settle_all(&mut self, link: LinkId, now: Instant) {
-        for &address in Arc::clone(&self.desired).keys() {
-            self.settle(link, address, GainCause::InPlaceOfLink, now);
+    /// Whether a frame that waits to be sent is still right.
+    fn still_holds(&self, transmit: &Transmit) -> bool {
+        let sends = self.links.get(&transmit.link).is_some_and(|link| link.mac == transmit.frame.source);
+        let answers = || {
+            self.slots.get(&(transmit.link, transmit.address)).is_some_and(|slot| {
+                matches!(slot.state, State::Owner(_) | State::Covering { .. })
+            })
+        };
+        match transmit.kind {
+            TransmitKind::Answer | TransmitKind::Announcement(_) => sends && answers(),
+            TransmitKind::Question | TransmitKind::Probe | TransmitKind::Offer => sends,
         }
     }
 
-    fn settle(&mut self, link: LinkId, address: IpAddr, cause: GainCause, now: Instant) -> State {
-        self.settle_as(link, None, address, cause, now)
+    pub(super) fn send(&mut self, link: LinkId, address: IpAddr, kind: TransmitKind, frame: Frame) {
+        self.out.push_back(Transmit { link, address, kind, frame });
     }
 
-    /// Makes the state what it has to be, and says which that is. `before` is the link as it was, for its name.
-    fn settle_as(
-        &mut self,
-        link: LinkId,
-        before: Option<&Link>,
-        address: IpAddr,
-        cause: GainCause,
-        now: Instant,
-    ) -> State {
-        let verdict = may_own(self.desired.get(&address), self.links.get(&link)).and_then(|wanted| {
-            let other = self.leaves_to(link, wanted);
-            other.map_or(Ok(wanted), |other| Err(LossCause::SameSegment { by: other.name.as_str().into() }))
-        });
-        match (verdict, self.owned.get_mut(&(link, address))) {
-            (Ok(wanted), Some(ownership)) => {
-                ownership.services = Arc::clone(&wanted.services);
-                State::Owner
-            }
-            (Ok(wanted), None) => {
-                let services = Arc::clone(&wanted.services);
-                self.begin(link, address, services, cause, now);
-                State::Owner
-            }
-            (Err(cause), Some(_)) => {
-                let interface = self.links.get(&link).or(before).map(|link| link.name.clone());
-                self.end(link, address, interface.unwrap_or_default(), cause);
-                State::Backup
-            }
-            (Err(_), None) => State::Backup,
-        }
-    }
-
-    fn begin(
+    /// Sends to everybody, and notes it, since another link of this node may be on the same segment.
+    pub(super) fn send_to_all(
         &mut self,
         link: LinkId,
         address: IpAddr,
-        services: Arc<[ServiceName]>,
-        cause: GainCause,
+        kind: TransmitKind,
+        frame: Frame,
         now: Instant,
     ) {
-        let Some(here) = self.links.get(&link) else { return };
-        self.events.push_back(Event::Announcing {
-            address,
-            link,
-            interface: here.name.clone(),
-            mac: here.mac,
-            services: Arc::clone(&services),
-            cause,
-        });
-        self.owned.insert((link, address), Ownership { services, since: now });
+        self.expect_elsewhere(link, frame, now);
+        self.send(link, address, kind, frame);
     }
 
-    fn end(&mut self, link: LinkId, address: IpAddr, interface: String, cause: LossCause) {
-        let Some(ownership) = self.owned.remove(&(link, address)) else { return };
-        self.announcer.stop(link, address);
-        let services = ownership.services;
-        self.events.push_back(Event::Withdrawn { address, link, interface, services, cause });
+    pub(super) fn emit(&mut self, link: LinkId, address: IpAddr, change: Change) {
+        let services = self.desired.get(&address).map(|wanted| Arc::clone(&wanted.services));
+        self.emit_for(link, address, services.unwrap_or_default(), change);
     }
-}
 
-/// Whether the node is to own an address on a link, or why not.
-fn may_own<'a>(
-    wanted: Option<&'a DesiredAddress>,
-    link: Option<&Link>,
-) -> Result<&'a DesiredAddress, LossCause> {
-    let wanted = wanted.ok_or(LossCause::NotAdvertised)?;
-    let link = link.filter(|link| link.up).ok_or(LossCause::LinkDown)?;
-    match &wanted.standing {
-        Standing::Behind { first } => Err(LossCause::Outranked { by: Arc::clone(first) }),
-        Standing::Excluded { reason } => Err(LossCause::NoCandidate { reason: *reason }),
-        Standing::First if !wanted.interfaces.matches(&link.name) => Err(LossCause::InterfaceNotSelected),
-        Standing::First => Ok(wanted),
+    pub(super) fn emit_for(
+        &mut self,
+        link: LinkId,
+        address: IpAddr,
+        services: Arc<[super::ServiceName]>,
+        change: Change,
+    ) {
+        let interface = self.links.get(&link).map(|link| link.name.as_str()).unwrap_or_default().into();
+        self.events.push_back(Event { address, link, interface, services, change });
+    }
+
+    pub(super) fn name_of(&self, node: NodeId) -> Arc<str> {
+        self.peers.get(&node).map_or_else(|| "?".into(), |peer| Arc::clone(&peer.name))
+    }
+
+    pub(super) fn peer(&self, node: NodeId) -> Option<&Peer> {
+        self.peers.get(&node)
+    }
+
+    pub(super) fn wanted(&self, address: IpAddr) -> Option<&DesiredAddress> {
+        self.desired.get(&address)
+    }
+
+    pub(super) fn link(&self, link: LinkId) -> Option<&Link> {
+        self.links.get(&link)
+    }
+
+    fn expect_elsewhere(&mut self, link: LinkId, frame: Frame, now: Instant) {
+        if self.links.len() > 1 {
+            self.segments.sent(link, frame, now);
+        }
+    }
+
+    /// Takes up a frame that bears the hardware address of one of our links: it may be one of ours, and then shows that
+    /// two links are on one segment.
+    fn hear_own(&mut self, link: LinkId, frame: &Frame, now: Instant) {
+        if let Some(other) = self.segments.hear(link, frame, now) {
+            self.settle_link(link.max(other), now);
+        }
+    }
+
+    fn announce_again(&mut self, link: LinkId, now: Instant) {
+        let all = self.owned.range(super::here::of(link)).map(|&(_, address)| address).collect::<Vec<_>>();
+        for address in all {
+            self.announcer.start(link, address, now);
+        }
     }
 }

@@ -3,28 +3,51 @@
 //! The driver hands frames, changes and the time in, and carries out what comes out:
 //!
 //! ```text
-//! set_desired, set_links ─┐             ┌─► poll_transmit: frames to send, in order
-//! handle_frame ───────────┼─► Machine ──┼─► poll_event:    what began and ended, and why
-//! handle_timeout ─────────┘             └─► poll_timeout:  when to call handle_timeout
+//! set_desired, set_peers, set_links ─┐             ┌─► poll_transmit: frames to send, in order
+//! handle_frame ──────────────────────┼─► Machine ──┼─► poll_event:    what began and ended, and why
+//! handle_timeout ────────────────────┘             └─► poll_timeout:  when to call handle_timeout
 //! ```
 //!
-//! For each address and link the machine is in one [`State`]. The best candidate with a live Lease owns the
-//! address on each of its links that may announce it and is up; every other node is a backup.
+//! For each address and link that is up the machine is in one state:
 //!
-//! An owner answers questions for the address that reach one of those links, with that link's hardware address, within
-//! the bounds of the [`responder`](crate::responder). On becoming owner, and when a link's hardware address changes, it
-//! announces the address, at the pace of the [`announcer`](crate::announcer).
+//! | state | what the node does | in |
+//! |---|---|---|
+//! | backup | knows the owner, and waits for its turn if that is silent | `settle`, `statements` |
+//! | probing | asks whether somebody answers before it does | `settle`, `asking` |
+//! | owner | answers, announces, and hands over when it should go | `handover`, `doubt` |
+//! | covering | answers in the name of an owner whose speaker is silent, while its node is not | `covering` |
+//! | conflict | leaves the address to a host that is no speaker | `statements` |
+//!
+//! Beside that it watches peers (`watching`), and stops in good order (`stopping`). Who may own what, and in which
+//! order, is in `standing`; all times are in [`Timing`].
 //!
 //! This module and its children import no client, no socket and no clock. Time is an argument.
 
-mod desired;
+mod asking;
+mod cluster;
+mod covering;
+mod doubt;
 mod frames;
+mod handover;
+mod here;
+mod hosts;
 mod machine;
+mod neighbour;
 mod output;
 mod segments;
+mod settle;
+mod slot;
+mod standing;
+mod statements;
+mod stopping;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod timing;
+mod watching;
 
-pub use desired::{Desired, DesiredAddress, ServiceName, Standing};
-pub use machine::{Machine, State};
-pub use output::{Event, GainCause, LossCause, Reception, Transmit, TransmitKind};
+pub use cluster::{Candidate, Desired, DesiredAddress, NodeId, Peer, PeerLink, Peers, ServiceName};
+pub use machine::Machine;
+pub use output::{Change, Event, GainCause, HandOver, LossCause, Reception, Transmit, TransmitKind};
+pub use stopping::Stop;
+pub use timing::Timing;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::str::FromStr;
 
 /// A 48-bit Ethernet hardware address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,9 +38,37 @@ impl fmt::Display for Mac {
     }
 }
 
+/// A text is not six octets in hexadecimal, joined by colons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a hardware address has six octets in hexadecimal, as in 02:42:ac:11:00:fe")]
+pub struct MacError;
+
+impl FromStr for Mac {
+    type Err = MacError;
+
+    fn from_str(text: &str) -> Result<Self, MacError> {
+        let mut octets = [0; 6];
+        let mut parts = text.split(':');
+        for octet in &mut octets {
+            let part = parts.next().filter(|part| part.len() == 2).ok_or(MacError)?;
+            *octet = u8::from_str_radix(part, 16).map_err(|_| MacError)?;
+        }
+        if parts.next().is_some() { Err(MacError) } else { Ok(Mac(octets)) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_read_as_it_is_written() {
+        let mac = Mac([0x02, 0x42, 0xac, 0x11, 0x00, 0xfe]);
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        for text in ["", "02:42:ac:11:00", "02:42:ac:11:00:fe:01", "2:42:ac:11:00:fe", "02:42:ac:11:00:zz"] {
+            assert_eq!(text.parse::<Mac>(), Err(MacError), "{text}");
+        }
+    }
 
     #[test]
     fn text_form_is_the_usual_one() {

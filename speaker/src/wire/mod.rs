@@ -19,7 +19,7 @@ use pnet_packet::Packet as _;
 use pnet_packet::ethernet::{EtherType, EtherTypes, EthernetPacket, MutableEthernetPacket};
 
 pub use arp::{Arp, Operation};
-pub use mac::Mac;
+pub use mac::{Mac, MacError};
 pub use ndp::{ALL_NODES, Advertisement, Solicitation, solicited_node};
 
 const ETHERNET_LEN: usize = EthernetPacket::minimum_packet_size();

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ownership::Standing;
+use crate::ownership::NodeId;
 
 #[test]
 fn nothing_is_loaded_before_every_kind_was_listed() {
@@ -34,7 +34,7 @@ fn nothing_is_loaded_before_every_kind_was_listed() {
 #[test]
 fn the_only_node_with_a_lease_announces_the_address() {
     let mut cluster = loaded();
-    assert_eq!(standing(&mut cluster), Some(Standing::First));
+    assert_eq!(standing(&mut cluster), Some(Place::First));
     assert_eq!(cluster.own_uid(), Some("uid-node-1"));
     assert_eq!(cluster.service_uid(&web()), Some("uid-web"));
     assert_eq!(cluster.speakers(), 1);
@@ -44,7 +44,7 @@ fn the_only_node_with_a_lease_announces_the_address() {
 fn without_an_own_lease_nothing_is_announced() {
     let mut cluster = loaded();
     cluster.plan(Speaker::Absent);
-    assert!(matches!(cluster.desired()[&vip()].standing, Standing::Excluded { .. }));
+    assert!(cluster.desired()[&vip()].excluded.is_some());
 }
 
 #[test]
@@ -88,13 +88,13 @@ fn local_traffic_follows_the_endpoints_of_all_slices() {
     let mut cluster = loaded();
     let local = json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local" });
     cluster.apply(&Change::Service(Event::Apply(service(local))), now());
-    assert!(matches!(standing(&mut cluster), Some(Standing::Excluded { .. })), "no endpoint");
+    assert!(matches!(standing(&mut cluster), Some(Place::Excluded)), "no endpoint");
     cluster.apply(&Change::EndpointSlice(Event::Apply(slice("web-1", "node-2"))), now());
-    assert!(matches!(standing(&mut cluster), Some(Standing::Excluded { .. })), "an endpoint elsewhere");
+    assert!(matches!(standing(&mut cluster), Some(Place::Excluded)), "an endpoint elsewhere");
     assert!(cluster.apply(&Change::EndpointSlice(Event::Apply(slice("web-2", "node-1"))), now()));
-    assert_eq!(standing(&mut cluster), Some(Standing::First));
+    assert_eq!(standing(&mut cluster), Some(Place::First));
     cluster.apply(&Change::EndpointSlice(Event::Delete(slice("web-2", "node-1"))), now());
-    assert!(matches!(standing(&mut cluster), Some(Standing::Excluded { .. })), "the endpoint is gone");
+    assert!(matches!(standing(&mut cluster), Some(Place::Excluded)), "the endpoint is gone");
 }
 
 #[test]
@@ -113,10 +113,10 @@ fn slices_of_services_that_they_do_not_decide_on_change_nothing() {
 #[test]
 fn a_pool_that_is_gone_for_a_moment_changes_nothing() {
     let mut cluster = loaded();
-    assert_eq!(standing(&mut cluster), Some(Standing::First));
+    assert_eq!(standing(&mut cluster), Some(Place::First));
     let start = now();
     cluster.apply(&Change::Pool(Event::Delete(pool())), start);
-    assert_eq!(standing(&mut cluster), Some(Standing::First));
+    assert_eq!(standing(&mut cluster), Some(Place::First));
     let over = start + ferrolb_placement::GRACE;
     assert!(cluster.handle_timeout(over));
     assert_eq!(standing(&mut cluster), None);
@@ -131,7 +131,7 @@ fn the_exclusion_label_counts_unless_it_is_ignored() {
         index.apply(&Change::Service(Event::Apply(service(json!({ "type": "LoadBalancer" })))), now);
         let labels = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
         index.apply(&Change::Node(Event::Apply(node("node-1", labels))), now);
-        assert_eq!(standing(&mut index) == Some(Standing::First), expected, "ignored: {ignore}");
+        assert_eq!(standing(&mut index) == Some(Place::First), expected, "ignored: {ignore}");
     }
 }
 
@@ -149,7 +149,7 @@ fn a_renewal_changes_nothing_and_a_lost_peer_does() {
         expired |= cluster.apply(&renewal, now);
     }
     assert!(expired);
-    assert_eq!(standing(&mut cluster), Some(Standing::First));
+    assert_eq!(standing(&mut cluster), Some(Place::First));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_cannot_be_decoded_stays_as_it_was_until_it_is_deleted() {
     ] {
         assert!(!cluster.apply(&change, start), "{change:?}");
     }
-    assert_eq!((standing(&mut cluster), cluster.speakers()), (Some(Standing::First), 1));
+    assert_eq!((standing(&mut cluster), cluster.speakers()), (Some(Place::First), 1));
     cluster.apply(&Change::Lease(Event::Delete(Err(lease))), start);
     assert!(cluster.apply(&Change::Service(Event::Delete(Err(service))), start));
     assert_eq!((standing(&mut cluster), cluster.speakers()), (None, 0));
@@ -219,9 +219,23 @@ fn scope(class: Option<&str>) -> Scope {
     Scope { node: "node-1".into(), class: class.map(str::to_owned), ignore_exclude_label: false }
 }
 
-fn standing(index: &mut Index) -> Option<Standing> {
+/// This node's place for the address.
+#[derive(Debug, PartialEq)]
+enum Place {
+    First,
+    Behind,
+    Excluded,
+}
+
+fn standing(index: &mut Index) -> Option<Place> {
     index.plan(Speaker::Live { interfaces: vec!["eth0".into()] });
-    index.desired().get(&vip()).map(|wanted| wanted.standing.clone())
+    let desired = index.desired();
+    let wanted = desired.get(&vip())?;
+    Some(match (wanted.excluded, wanted.candidates.first()) {
+        (Some(_), _) => Place::Excluded,
+        (None, Some(first)) if first.node == NodeId::OWN => Place::First,
+        (None, _) => Place::Behind,
+    })
 }
 
 fn vip() -> IpAddr {

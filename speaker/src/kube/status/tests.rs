@@ -133,9 +133,11 @@ impl Stage {
     fn report(&self, services: &[(&str, &str)]) {
         let reported = |&(service, ip): &(&str, &str)| {
             let report = ServiceReport {
+                role: Role::Owner,
+                conflict: None,
                 ips: [ip.parse().unwrap()].into(),
-                interfaces: ["eth0".to_owned()].into(),
-                reason: "BestCandidate",
+                interfaces: ["eth0".into()].into(),
+                reason: "Unclaimed",
                 since: Timestamp::UNIX_EPOCH,
             };
             (name(service), Reported { report, uid: Some(format!("uid-{service}")) })
@@ -167,9 +169,11 @@ impl Stage {
 
 fn written(service: &str, ip: &str) -> Value {
     let report = ServiceReport {
+        role: Role::Owner,
+        conflict: None,
         ips: [ip.parse().unwrap()].into(),
-        interfaces: ["eth0".to_owned()].into(),
-        reason: "LinkUp",
+        interfaces: ["eth0".into()].into(),
+        reason: "Resumed",
         since: Timestamp::from_second(1000).unwrap(),
     };
     serde_json::to_value(object("ferrolb-system", content("node-1", &name(service), &report))).unwrap()

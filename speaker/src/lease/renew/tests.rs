@@ -102,7 +102,7 @@ async fn without_a_node_nothing_is_renewed() {
     stage.next().await;
     stage.surroundings.send_replace(Surroundings::default());
     while let Ok(Some(_)) = timeout(Duration::from_secs(60), stage.requests.recv()).await {}
-    stage.surroundings.send_replace(Surroundings { node_uid: Some("uid-2".into()), speakers: 1 });
+    stage.surroundings.send_replace(Surroundings { node_uid: Some("uid-2".into()), speakers: 1, owned: 0 });
     let renewal = stage.next().await;
     assert_eq!(renewal.body["metadata"]["ownerReferences"][0]["uid"], "uid-2");
 }
@@ -111,6 +111,7 @@ async fn without_a_node_nothing_is_renewed() {
 struct Stage {
     links: watch::Sender<Option<Links>>,
     surroundings: watch::Sender<Surroundings>,
+    stopped: watch::Sender<Option<Stop>>,
     held: watch::Receiver<bool>,
     readiness: Readiness,
     requests: Requests,
@@ -124,8 +125,9 @@ impl Stage {
         let mut answers = VecDeque::from_iter(answers);
         let (client, requests) = server(move |_| answers.pop_front().unwrap_or(Answer::Ok(None)));
         let (links, links_receiver) = watch::channel(Some([(LinkId(2), link(true))].into()));
-        let surroundings = Surroundings { node_uid: Some("uid-1".into()), speakers: 3 };
+        let surroundings = Surroundings { node_uid: Some("uid-1".into()), speakers: 3, owned: 0 };
         let (surroundings, surroundings_receiver) = watch::channel(surroundings);
+        let (stopped, stopped_receiver) = watch::channel(None);
         let (held_sender, held) = watch::channel(false);
         let (readiness, tasks) = (Readiness::default(), Tasks::default());
         let renewer = Renewer {
@@ -133,13 +135,14 @@ impl Stage {
             node: "node-1".into(),
             namespace: "ferrolb-system".into(),
             links: links_receiver,
+            stopped: stopped_receiver,
             surroundings: surroundings_receiver,
             held: held_sender,
             gate: readiness.gate("lease"),
             metrics: Metrics::default().renewals(),
         };
         let renewer = tokio::spawn(renewer.run(tasks.shutdown()));
-        Self { links, surroundings, held, readiness, requests, tasks: Some(tasks), renewer }
+        Self { links, surroundings, stopped, held, readiness, requests, tasks: Some(tasks), renewer }
     }
 
     async fn next(&mut self) -> Seen {

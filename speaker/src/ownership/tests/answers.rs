@@ -13,6 +13,7 @@ fn a_request_for_an_owned_address_is_answered_from_the_link_that_asked() {
     let mut node = Node::with_link();
     node.links([(ETH0, link("eth0", MAC0)), (ETH1, link("eth1", MAC1))]);
     node.desire([(VIP.into(), first())]);
+    node.settle();
     node.frames();
     for (id, mac) in [(ETH0, MAC0), (ETH1, MAC1)] {
         assert_eq!(node.machine.handle_frame(id, &request(Mac::BROADCAST), node.now), Reception::Answered);
@@ -90,17 +91,13 @@ fn router_flag_is_that_of_the_link() {
 }
 
 #[test]
-fn nobody_but_the_first_candidate_answers() {
-    for standing in [
-        Standing::Behind { first: "node-2".into() },
-        Standing::Excluded { reason: Exclusion::NoLocalEndpoint },
-    ] {
-        let mut node = Node::with_link();
-        node.desire([(VIP.into(), DesiredAddress { standing, ..first() })]);
-        assert!(!node.hears(&request(Mac::BROADCAST)));
-        assert!(node.frames().is_empty() && node.events().is_empty());
-        assert_eq!(node.machine.poll_timeout(), None);
-    }
+fn a_node_that_is_no_candidate_does_not_answer() {
+    let mut node = Node::with_link();
+    let excluded = Some(Exclusion::NoLocalEndpoint);
+    node.desire([(VIP.into(), DesiredAddress { excluded, candidates: [].into(), ..first() })]);
+    assert!(!node.hears(&request(Mac::BROADCAST)));
+    assert!(node.frames().is_empty() && node.events().is_empty());
+    assert_eq!(node.machine.poll_timeout(), None);
 }
 
 #[test]

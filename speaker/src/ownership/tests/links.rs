@@ -9,7 +9,7 @@ fn a_link_that_goes_down_is_withdrawn_and_announced_again_when_it_is_up() {
     assert_eq!(node.events(), ["withdrawn 192.168.1.240 on eth0: LinkDown"]);
     assert!(!node.hears(&request(Mac::BROADCAST)));
     node.links([(ETH0, link("eth0", MAC0))]);
-    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: LinkUp"]);
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: Unclaimed"]);
     assert_eq!(node.frames().len(), 2);
 }
 

@@ -8,7 +8,7 @@ mod segments;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferrolb_placement::InterfaceFilter;
 
@@ -32,12 +32,15 @@ struct Node {
     now: Instant,
     /// What the machine told.
     told: VecDeque<Event>,
+    /// What it sent, but for probes.
+    sent: VecDeque<Transmit>,
 }
 
 impl Node {
     #[expect(clippy::disallowed_methods, reason = "only differences from this instant matter")]
     fn new() -> Self {
-        Self { machine: Machine::new(1), now: Instant::now(), told: VecDeque::new() }
+        let machine = Machine::new(1, Timing::default());
+        Self { machine, now: Instant::now(), told: VecDeque::new(), sent: VecDeque::new() }
     }
 
     fn with_link() -> Self {
@@ -55,14 +58,56 @@ impl Node {
         node
     }
 
+    /// Takes up links, on each of which another host speaks at once.
     fn links(&mut self, links: impl IntoIterator<Item = (LinkId, Link)>) {
-        self.machine.set_links(Links::from_iter(links), self.now);
-        self.listen();
+        let links = Links::from_iter(links);
+        let ids: Vec<LinkId> = links.keys().copied().collect();
+        self.machine.set_links(links, self.now);
+        for id in ids {
+            self.machine.handle_frame(id, &Arp::question(ASKER, ASKER4, ASKER4), self.now);
+        }
+        self.settle();
     }
 
     fn desire(&mut self, wanted: impl IntoIterator<Item = (IpAddr, DesiredAddress)>) {
         self.machine.set_desired(Arc::new(Desired::from_iter(wanted)), self.now);
+        self.settle();
+    }
+
+    /// Lets the machine probe, until something changes or nobody answered.
+    fn settle(&mut self) {
+        let end = self.now + Duration::from_millis(60);
         self.listen();
+        while self.told.is_empty()
+            && let Some(due) = self.machine.poll_timeout().filter(|due| *due <= end)
+        {
+            self.now = self.now.max(due);
+            self.machine.handle_timeout(self.now);
+            self.collect();
+            self.listen();
+        }
+    }
+
+    /// Takes what is sent now.
+    fn collect(&mut self) {
+        let sent = std::iter::from_fn(|| self.machine.poll_transmit(self.now));
+        self.sent.extend(sent.filter(|transmit| transmit.kind != TransmitKind::Probe));
+    }
+
+    /// Lets time pass.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.machine.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.machine.handle_timeout(self.now);
+            self.listen();
+            self.collect();
+        }
+        self.now = end;
+    }
+
+    fn owns(&self, link: LinkId) -> bool {
+        self.machine.owns(link, VIP.into())
     }
 
     fn listen(&mut self) {
@@ -81,19 +126,22 @@ impl Node {
     }
 
     fn frames(&mut self) -> Vec<Frame> {
-        std::iter::from_fn(|| self.machine.poll_transmit(self.now)).map(|transmit| transmit.frame).collect()
+        self.collect();
+        self.sent.drain(..).map(|transmit| transmit.frame).collect()
     }
 
     fn events(&mut self) -> Vec<String> {
         self.told
             .drain(..)
-            .map(|event| match event {
-                Event::Announcing { address, interface, cause, .. } => {
+            .map(|Event { address, interface, change, .. }| match change {
+                Change::Announcing { cause, .. } => {
                     format!("announcing {address} on {interface}: {}", cause.reason())
                 }
-                Event::Withdrawn { address, interface, cause, .. } => {
-                    format!("withdrawn {address} on {interface}: {}", cause.reason())
-                }
+                Change::Withdrawn(cause) => format!("withdrawn {address} on {interface}: {}", cause.reason()),
+                Change::Covering { owner } => format!("covering {address} on {interface} for {owner}"),
+                Change::Uncovered => format!("not covering {address} on {interface}"),
+                Change::Conflict { mac } => format!("conflict over {address} on {interface} with {mac}"),
+                Change::ConflictOver => format!("no conflict over {address} on {interface}"),
             })
             .collect()
     }
@@ -103,12 +151,19 @@ fn link(name: &str, mac: Mac) -> Link {
     Link { name: name.to_owned(), mac, up: true, router: false, addresses: vec![], gateways: vec![] }
 }
 
+/// Wanted of this node alone.
 fn first() -> DesiredAddress {
     DesiredAddress {
         services: services(&["web"]),
         interfaces: InterfaceFilter::All,
-        standing: Standing::First,
+        candidates: [candidate(NodeId::OWN)].into(),
+        excluded: None,
+        first_address: VIP.into(),
     }
+}
+
+fn candidate(node: NodeId) -> Candidate {
+    Candidate { node, demoted: false, preference: 0 }
 }
 
 fn services(names: &[&str]) -> Arc<[ServiceName]> {

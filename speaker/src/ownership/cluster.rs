@@ -1,0 +1,109 @@
+//! What the machine is told of the cluster: which addresses there are, who may announce them, and who the peers are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use ferrolb_placement::{Exclusion, InterfaceFilter};
+
+use crate::wire::Mac;
+
+/// A node, by a number that is its own for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// This node.
+    pub const OWN: NodeId = NodeId(0);
+}
+
+/// The addresses that the machine deals with; it never answers for any other.
+pub type Desired = BTreeMap<IpAddr, DesiredAddress>;
+
+/// One address, and who may announce it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredAddress {
+    /// The Services that have the address, in the order of their names.
+    pub services: Arc<[ServiceName]>,
+    /// The interfaces on which this node may announce it.
+    pub interfaces: InterfaceFilter,
+    /// The nodes that may announce it, best first.
+    pub candidates: Arc<[Candidate]>,
+    /// Why this node is none of them.
+    pub excluded: Option<Exclusion>,
+    /// The address whose hash gives the order: the first one of the first Service.
+    pub first_address: IpAddr,
+}
+
+/// A node that may announce an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The node.
+    pub node: NodeId,
+    /// It is not Ready or cordoned: better than nobody.
+    pub demoted: bool,
+    /// How much it is preferred to others; more is better.
+    pub preference: u32,
+}
+
+impl DesiredAddress {
+    /// A node among the candidates.
+    pub(super) fn candidate(&self, node: NodeId) -> Option<&Candidate> {
+        self.candidates.iter().find(|candidate| candidate.node == node)
+    }
+}
+
+/// All speakers of the cluster that were ever seen, this node's included.
+pub type Peers = BTreeMap<NodeId, Peer>;
+
+/// A node's speaker, as its Lease and its Node tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// Its Lease is live. Of this node: its renewals succeed.
+    pub live: bool,
+    /// Its node is Ready and not cordoned, and nothing takes it out of load balancing.
+    pub usable: bool,
+    /// How many addresses it owns, as its Lease tells.
+    pub owned: Option<u32>,
+    /// Its links that are up, as its Lease told last.
+    pub links: Vec<PeerLink>,
+}
+
+/// A link of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerLink {
+    /// Every hardware address that it may send from.
+    pub macs: Vec<Mac>,
+    /// The node's own IPv4 addresses there.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// The node's IPv6 link-local address there.
+    pub link_local: Option<Ipv6Addr>,
+}
+
+impl PeerLink {
+    /// Whether the node itself has an address here, so that its kernel answers for it.
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.ipv4.contains(&address),
+            IpAddr::V6(address) => self.link_local == Some(address),
+        }
+    }
+}
+
+/// A Service's namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}

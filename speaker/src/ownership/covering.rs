@@ -1,0 +1,44 @@
+//! Answering for an owner whose speaker does not answer, while its node does and still gets the traffic.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::machine::{Machine, Timer};
+use super::output::Change;
+use super::slot::State;
+use crate::link::LinkId;
+
+impl Machine {
+    pub(super) fn begin_covering(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        let Some(wanted) = self.wanted(address) else { return };
+        let services = wanted.services.clone();
+        let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
+        let Some(owner) = slot.owner else { return };
+        slot.state = State::Covering { owner, probing: false, services };
+        self.timers.set(Timer::Slot(link, address), Some(now + self.timing.reprobe));
+        let owner = self.name_of(owner.node);
+        self.emit(link, address, Change::Covering { owner });
+    }
+
+    /// Covers no more.
+    pub(super) fn uncover(&mut self, link: LinkId, address: IpAddr) {
+        let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
+        let State::Covering { services, .. } = std::mem::take(&mut slot.state) else { return };
+        self.timers.set(Timer::Slot(link, address), None);
+        self.emit_for(link, address, services, Change::Uncovered);
+    }
+
+    /// Asks every second whether somebody else answers.
+    pub(super) fn keep_covering(&mut self, link: LinkId, address: IpAddr, probed: bool, now: Instant) {
+        let wait = if probed { self.timing.reprobe } else { self.timing.probe };
+        if let Some(slot) = self.slots.get_mut(&(link, address))
+            && let State::Covering { probing, .. } = &mut slot.state
+        {
+            *probing = !probed;
+        }
+        if !probed {
+            self.send_probe(link, address, now);
+        }
+        self.timers.set(Timer::Slot(link, address), Some(now + wait));
+    }
+}

@@ -1,0 +1,148 @@
+//! Whether this node can be sure of what it owns: watchers ask for it, and it could always run.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::cluster::NodeId;
+use super::frames;
+use super::here::of;
+use super::machine::{Machine, Timer};
+use super::output::TransmitKind;
+use super::slot::State;
+use crate::link::LinkId;
+
+/// How long the first probe after a pause waits for its answer: others may have been held up as well.
+const AFTER_PAUSE: Duration = Duration::from_millis(50);
+/// Questions of a sweep that leave together, and the time until the next.
+const SWEEP: (usize, Duration) = (10, Duration::from_millis(10));
+
+impl Machine {
+    /// A process that did not run for a while can't know who answers now: what it owns may be another's.
+    pub(super) fn notice_pause(&mut self, now: Instant) {
+        let late = self.timers.next().is_some_and(|due| now >= due + self.timing.pause);
+        if !late {
+            return;
+        }
+        for neighbour in self.neighbours.values_mut() {
+            // What was not answered was not heard either.
+            neighbour.check = None;
+            if let Some(watch) = &mut neighbour.watch {
+                (watch.asked, watch.misses, watch.node_misses, watch.due) = (None, 0, 0, now);
+            }
+            neighbour.presence_due = now;
+        }
+        let probing = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Probing(..)));
+        let probing: Vec<(LinkId, IpAddr)> = probing.map(|(key, _)| *key).collect();
+        for (link, address) in probing {
+            self.timers.set(Timer::Slot(link, address), Some(now + self.timing.probe));
+        }
+        for link in self.here.keys().copied().collect::<Vec<_>>() {
+            for node in self.neighbours_on(link).map(|(node, _)| node).collect::<Vec<_>>() {
+                self.schedule_neighbour(link, node);
+            }
+            if self.hears_peers(link) && self.owned.range(of(link)).next().is_some() {
+                self.doubt_all(link, now);
+            }
+        }
+        // Whatever else was due is late, and not late because of another pause.
+        while let Some(due) = self.timers.next()
+            && now >= due + self.timing.pause
+        {
+            self.timers.postpone(now);
+        }
+    }
+
+    fn doubt_all(&mut self, link: LinkId, now: Instant) {
+        let all: Vec<IpAddr> = self.owned.range(of(link)).map(|&(_, address)| address).collect();
+        let Some(here) = self.here.get_mut(&link) else { return };
+        here.sweep = all.into();
+        here.quiet = Some(now + AFTER_PAUSE);
+        (here.asked, here.doubt_due) = (now, now + self.timing.reprobe);
+        let first = here.sweep.pop_front();
+        if let Some(address) = first {
+            self.show_doubt(link, address, now);
+        }
+        self.schedule_link(link, now);
+    }
+
+    /// Whether there are peers that the wire could decide with.
+    pub(super) fn hears_peers(&self, link: LinkId) -> bool {
+        self.neighbours_on(link).any(|(node, neighbour)| {
+            neighbour.heard.is_some() && self.peer(node).is_some_and(|peer| peer.live)
+        })
+    }
+
+    fn show_doubt(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        self.send_probe(link, address, now);
+        if let Some(here) = self.here.get_mut(&link) {
+            here.cursor = Some(address);
+            here.shown_until = Some(now + self.timing.unasked);
+        }
+    }
+
+    /// What is due for what this node owns on a link.
+    pub(super) fn link_due(&mut self, link: LinkId, now: Instant) {
+        let unasked = self.timing.unasked;
+        let Some(here) = self.here.get_mut(&link) else { return };
+        if here.quiet.is_some_and(|until| until <= now) {
+            here.quiet = None;
+        }
+        let batch: Vec<IpAddr> = here.sweep.drain(..here.sweep.len().min(SWEEP.0)).collect();
+        let doubts = now >= here.asked + unasked && now >= here.doubt_due;
+        for address in batch {
+            self.sweep_one(link, address, now);
+        }
+        if doubts && self.hears_peers(link) {
+            let cursor = self.here.get(&link).and_then(|here| here.cursor);
+            let after = cursor.map_or((link, *of(link).start()).1 .1, |cursor| cursor);
+            let next = self.owned.range((link, after)..=*of(link).end()).map(|&(_, it)| it);
+            let next = next.into_iter().find(|it| Some(*it) != cursor);
+            let next = next.or_else(|| self.owned.range(of(link)).next().map(|&(_, it)| it));
+            if let Some(address) = next {
+                self.show_doubt(link, address, now);
+            }
+            if let Some(here) = self.here.get_mut(&link) {
+                here.doubt_due = now + self.timing.reprobe;
+            }
+        }
+        self.schedule_link(link, now);
+    }
+
+    /// Asks for an address that this node owns: another owner answers.
+    pub(super) fn sweep_one(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        if !self.owns(link, address) {
+            return;
+        }
+        let doubtful = self.here.get(&link).is_some_and(|here| here.is_doubtful(now));
+        let Some(here) = self.link(link) else { return };
+        let frame = if doubtful { frames::probe(address, here) } else { frames::question(address, here) };
+        self.send_to_all(link, address, TransmitKind::Probe, frame, now);
+    }
+
+    /// Asks for all that this node owns on a link, as somebody who was away may own some of it too.
+    pub(super) fn sweep(&mut self, link: LinkId, now: Instant) {
+        let all: Vec<IpAddr> = self.owned.range(of(link)).map(|&(_, address)| address).collect();
+        if let Some(here) = self.here.get_mut(&link) {
+            here.sweep = all.into();
+            self.schedule_link(link, now);
+        }
+    }
+
+    pub(super) fn schedule_link(&mut self, link: LinkId, now: Instant) {
+        let owns = self.owned.range(of(link)).next().is_some();
+        let Some(here) = self.here.get(&link) else { return };
+        let doubt = (owns && self.hears_peers(link))
+            .then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
+        let sweep = (!here.sweep.is_empty()).then(|| now + SWEEP.1);
+        let due = [doubt, sweep, here.quiet].into_iter().flatten().min();
+        self.timers.set(Timer::Link(link), due.map(|due| due.max(now)));
+    }
+
+    /// An owner showed that it is not sure.
+    pub(super) fn hear_doubt(&mut self, link: LinkId, peer: NodeId, now: Instant) {
+        let until = now + self.timing.unasked;
+        if let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) {
+            neighbour.doubtful_until = Some(until);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the node is for one address on one link.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::cluster::{Candidate, NodeId, ServiceName};
+use super::output::{GainCause, HandOver};
+use crate::wire::Mac;
+
+/// One address on one link.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) state: State,
+    /// Whose node receives the address's traffic, as far as it is known.
+    pub(super) owner: Option<Known>,
+    /// The owner is only what the API told at the start.
+    pub(super) hinted: bool,
+    /// The host that is no speaker and answered last, while that is told as a conflict.
+    pub(super) conflict: Option<Mac>,
+}
+
+/// An owner, and the hardware address that answers name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) node: NodeId,
+    pub(super) mac: Mac,
+}
+
+#[derive(Debug, Default)]
+pub(super) enum State {
+    /// Somebody else answers, or nobody, and this node has nothing to do.
+    #[default]
+    Backup,
+    /// As [`State::Backup`], but it will probe when its timer is due.
+    Waiting(Purpose),
+    /// It has probed, and waits for answers; so many probes are left after this one.
+    Probing(Purpose, u8),
+    /// It answers.
+    Owner(Box<Ownership>),
+    /// It answers in the name of an owner whose speaker does not. While it probes, as it does every second, its timer
+    /// is that of the probe.
+    Covering { owner: Known, probing: bool, services: Arc<[ServiceName]> },
+    /// A host that is no speaker answers.
+    Conflict(Mac),
+}
+
+/// What a node probes for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A question to whoever is said to own the address: a probe follows if it does not answer.
+    Confirm,
+    /// To own the address.
+    Own(GainCause),
+    /// To cover for its owner.
+    Cover,
+}
+
+#[derive(Debug)]
+pub(super) struct Ownership {
+    pub(super) services: Arc<[ServiceName]>,
+    pub(super) since: Instant,
+    /// When nobody had had the address before, and who might have had it then.
+    pub(super) placed: Option<Arc<[Candidate]>>,
+    pub(super) offer: Option<Offer>,
+    /// When a stranger was last answered by an announcement.
+    pub(super) defended: Option<Instant>,
+    /// When another owner was last answered by an announcement.
+    pub(super) insisted: Option<Instant>,
+    /// Somebody was heard to cover for this node.
+    pub(super) covered: bool,
+}
+
+/// An address that is being handed over.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    pub(super) to: Vec<NodeId>,
+    /// The successor that is being asked.
+    pub(super) at: usize,
+    /// How many times it was.
+    pub(super) sent: u8,
+    pub(super) because: HandOver,
+}
+
+impl Slot {
+    pub(super) fn ownership(&self) -> Option<&Ownership> {
+        match &self.state {
+            State::Owner(ownership) => Some(ownership),
+            State::Backup
+            | State::Waiting(_)
+            | State::Probing(..)
+            | State::Covering { .. }
+            | State::Conflict(_) => None,
+        }
+    }
+
+    pub(super) fn ownership_mut(&mut self) -> Option<&mut Ownership> {
+        match &mut self.state {
+            State::Owner(ownership) => Some(ownership),
+            State::Backup
+            | State::Waiting(_)
+            | State::Probing(..)
+            | State::Covering { .. }
+            | State::Conflict(_) => None,
+        }
+    }
+
+    pub(super) fn is_owner(&self) -> bool {
+        self.ownership().is_some()
+    }
+}

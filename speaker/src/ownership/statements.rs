@@ -1,0 +1,268 @@
+//! What other hosts say of who has an address.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::cluster::NodeId;
+use super::frames;
+use super::machine::{Machine, Timer};
+use super::neighbour::Verdict;
+use super::output::{Change, GainCause, LossCause, TransmitKind};
+use super::slot::{Known, Purpose, State};
+use super::standing::Right;
+use super::watching::Life;
+use crate::announcer::Kind;
+use crate::link::LinkId;
+use crate::wire::Mac;
+
+/// Another owner is told at most this often that this one stays.
+const INSIST: Duration = Duration::from_millis(200);
+/// An owner that claims an address again within this time after it was told does not agree.
+const DISSENT: Duration = Duration::from_secs(2);
+
+/// A frame that says who has an address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statement {
+    pub(super) address: IpAddr,
+    /// Where its traffic is to go.
+    pub(super) receiver: Mac,
+    /// It may have been said unasked.
+    pub(super) claim: bool,
+    /// It was said to this node alone.
+    pub(super) to_us: bool,
+    /// The Ethernet source: who says so.
+    pub(super) by: Mac,
+}
+
+/// Whom a statement names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    Us,
+    Peer(NodeId),
+    Stranger,
+}
+
+impl Machine {
+    pub(super) fn hear_statement(&mut self, link: LinkId, said: &Statement, now: Instant) {
+        let speaker = self.by_mac.get(&said.by).copied();
+        if let Some(peer) = speaker {
+            self.hear_life(link, peer, said, now);
+        }
+        if !self.slots.contains_key(&(link, said.address)) {
+            return;
+        }
+        let named = if self.own_macs.contains(&said.receiver) {
+            Named::Us
+        } else {
+            let peer = self.by_mac.get(&said.receiver).copied();
+            // A card of a peer that its Lease does not tell yet.
+            peer.or(speaker.filter(|_| said.by == said.receiver)).map_or(Named::Stranger, Named::Peer)
+        };
+        match named {
+            Named::Us => self.hear_own_name(link, said.address, speaker, now),
+            Named::Peer(node) => self.hear_peer_named(link, said, speaker, node, now),
+            Named::Stranger => self.hear_stranger(link, said.address, said.receiver, now),
+        }
+    }
+
+    /// What the frame shows about the life of the peer that sent it.
+    fn hear_life(&mut self, link: LinkId, peer: NodeId, said: &Statement, now: Instant) {
+        let own_address =
+            self.peer(peer).is_some_and(|peer| peer.links.iter().any(|link| link.has(said.address)));
+        let life = if own_address {
+            Life::Kernel
+        } else if self.slots.contains_key(&(link, said.address)) {
+            Life::Speaker
+        } else {
+            return;
+        };
+        let own_claim = said.claim && self.by_mac.get(&said.receiver) == Some(&peer);
+        if said.to_us || (said.claim && life == Life::Speaker && !own_claim) {
+            self.answered(link, peer, life, said.by, now);
+        } else if own_claim && life == Life::Speaker {
+            self.claimed(link, peer, now);
+        }
+    }
+
+    /// Somebody says that this node has the address.
+    fn hear_own_name(&mut self, link: LinkId, address: IpAddr, speaker: Option<NodeId>, now: Instant) {
+        if speaker.is_none() {
+            return;
+        }
+        let right = self.right(link, address, now);
+        let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
+        match &mut slot.state {
+            State::Owner(ownership) => {
+                ownership.covered = true;
+                if let Some(here) = self.here.get_mut(&link) {
+                    here.quiet = None;
+                }
+            }
+            State::Backup | State::Waiting(_) | State::Probing(..)
+                if right == Right::May && self.stopping.is_none() =>
+            {
+                self.begin(link, address, GainCause::Resumed, now);
+            }
+            State::Backup
+            | State::Waiting(_)
+            | State::Probing(..)
+            | State::Covering { .. }
+            | State::Conflict(_) => {}
+        }
+    }
+
+    /// Somebody says that a peer has the address: the peer itself, one that covers for it, or a switch from memory.
+    fn hear_peer_named(
+        &mut self,
+        link: LinkId,
+        said: &Statement,
+        speaker: Option<NodeId>,
+        node: NodeId,
+        now: Instant,
+    ) {
+        let address = said.address;
+        let itself = speaker == Some(node);
+        if !itself && self.verdict(link, node) == Verdict::Dead {
+            return;
+        }
+        let known = Known { node, mac: said.receiver };
+        let Some(slot) = self.slots.get(&(link, address)) else { return };
+        match &slot.state {
+            State::Owner(_) if itself => self.meet_owner(link, address, known, now),
+            State::Owner(_) if speaker.is_some() => self.insist(link, address, now),
+            State::Owner(_) => {}
+            State::Covering { owner, .. } if owner.node == node => {
+                let goes_first = |wanted| {
+                    let rank = |who| self.cover_rank(who, link, wanted, node);
+                    speaker.is_some_and(|speaker| rank(speaker) < rank(NodeId::OWN))
+                };
+                if itself || (said.to_us && self.wanted(address).is_some_and(goes_first)) {
+                    self.uncover(link, address);
+                }
+            }
+            State::Covering { .. } if itself => {
+                self.uncover(link, address);
+                self.set_owner(link, address, Some(known), now);
+            }
+            State::Covering { .. } => {}
+            State::Conflict(_) if itself => {
+                self.back_up(link, address);
+                self.conflict_over(link, address);
+                self.set_owner(link, address, Some(known), now);
+            }
+            State::Conflict(_) => {}
+            State::Backup | State::Waiting(_) | State::Probing(..) => {
+                if itself || speaker.is_some() || slot.owner.is_none() {
+                    self.set_owner(link, address, Some(known), now);
+                    self.back_up(link, address);
+                    self.conflict_over(link, address);
+                }
+            }
+        }
+    }
+
+    /// A host that is no speaker says that it has the address.
+    fn hear_stranger(&mut self, link: LinkId, address: IpAddr, mac: Mac, now: Instant) {
+        let conflict = self.timing.conflict;
+        let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
+        match &mut slot.state {
+            State::Owner(ownership) => {
+                // RFC 5227 section 2.4: defend, but not without end.
+                if ownership.defended.is_some_and(|at| now < at + conflict) {
+                    return;
+                }
+                ownership.defended = Some(now);
+                let known = slot.conflict.replace(mac) == Some(mac);
+                self.announce_now(link, address, now);
+                if !known {
+                    self.emit(link, address, Change::Conflict { mac });
+                }
+                if self.timers.get(Timer::Slot(link, address)).is_none() {
+                    self.timers.set(Timer::Slot(link, address), Some(now + conflict * 3));
+                }
+            }
+            State::Probing(Purpose::Own(_), _) => {
+                slot.state = State::Conflict(mac);
+                let known = slot.conflict.replace(mac) == Some(mac);
+                self.timers.set(Timer::Slot(link, address), Some(now + conflict));
+                if !known {
+                    self.emit(link, address, Change::Conflict { mac });
+                }
+            }
+            State::Backup
+            | State::Waiting(_)
+            | State::Probing(..)
+            | State::Covering { .. }
+            | State::Conflict(_) => {}
+        }
+    }
+
+    /// Another node owns what this node owns.
+    fn meet_owner(&mut self, link: LinkId, address: IpAddr, other: Known, now: Instant) {
+        if self.accepted(link, address, other, now) {
+            return;
+        }
+        if self.yields(link, address, other, now) {
+            let cause = LossCause::Yielded(self.name_of(other.node));
+            self.end(link, address, cause);
+            self.set_owner(link, address, Some(other), now);
+        } else {
+            self.insist(link, address, now);
+        }
+    }
+
+    /// Of two owners that hear each other, the one whose Lease is not live yields; else, if exactly one is in doubt,
+    /// that one; else the one with the lower hash.
+    fn yields(&self, link: LinkId, address: IpAddr, other: Known, now: Instant) -> bool {
+        let live = |node| self.peer(node).is_some_and(|peer| peer.live);
+        let (own_live, other_live) = (live(NodeId::OWN), live(other.node));
+        if own_live && !other_live {
+            return false;
+        }
+        let own_doubt = self.here.get(&link).is_some_and(|here| here.is_doubtful(now));
+        let other_doubt =
+            self.neighbours.get(&(link, other.node)).is_some_and(|neighbour| neighbour.is_doubtful(now));
+        if own_doubt != other_doubt {
+            return own_doubt;
+        }
+        // The other one insists, and may know that our Lease has ended: we only know that we can't renew it.
+        let insisted = self.slots.get(&(link, address)).and_then(|slot| slot.ownership()?.insisted);
+        if !own_live && insisted.is_some_and(|at| now < at + DISSENT) {
+            return true;
+        }
+        let Some(own) = self.link(link).map(|link| link.mac) else { return true };
+        pair_hash(own, address) < pair_hash(other.mac, address)
+    }
+
+    /// Tells another owner that this one stays.
+    fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) else {
+            return;
+        };
+        if ownership.insisted.is_some_and(|at| now < at + INSIST) {
+            return;
+        }
+        ownership.insisted = Some(now);
+        self.announce_now(link, address, now);
+    }
+
+    /// Announces an address at once, outside the budget.
+    pub(super) fn announce_now(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        let Some(here) = self.link(link) else { return };
+        if let Some(frame) = frames::first_announcement(address, here) {
+            self.send_to_all(link, address, TransmitKind::Announcement(Kind::First), frame, now);
+        }
+    }
+}
+
+/// What decides between two owners: XXH3-64, seed 0, of the hardware address and the bytes of the address.
+fn pair_hash(mac: Mac, address: IpAddr) -> u64 {
+    let mut input = mac.0.to_vec();
+    match address {
+        IpAddr::V4(address) => input.extend(address.octets()),
+        IpAddr::V6(address) => input.extend(address.octets()),
+    }
+    xxh3_64(&input)
+}
