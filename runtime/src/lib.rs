@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod client;
 pub mod guard;
+pub mod listing;
 pub mod logs;
 pub mod readiness;
 pub mod tasks;

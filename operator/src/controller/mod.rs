@@ -5,7 +5,6 @@
 
 mod events;
 mod intake;
-mod listing;
 mod objects;
 mod sweep;
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What the API server knows, and what it is told.
 
 pub mod index;
-mod listing;
 pub mod status;
 mod strip;
 pub mod watch;
