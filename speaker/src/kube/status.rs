@@ -249,12 +249,14 @@ async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, 
 }
 
 fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> ServiceL2StatusStatus {
+    let ips: Vec<_> = report.ips.iter().map(ToString::to_string).collect();
     ServiceL2StatusStatus {
         node: node.to_owned(),
         service_name: service.name.clone(),
         service_namespace: service.namespace.clone(),
         role: Role::Owner,
-        ips: report.ips.iter().map(ToString::to_string).collect(),
+        addresses: ips.join(","),
+        ips,
         interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.clone() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),

@@ -24,6 +24,7 @@ async fn a_report_is_one_write_and_one_event() {
     assert_eq!(write.body["metadata"]["labels"]["ferrolb.io/node"], "node-1");
     assert_eq!(write.body["status"]["role"], "Owner");
     assert_eq!(write.body["status"]["ips"], json!(["192.168.1.240"]));
+    assert_eq!(write.body["status"]["addresses"], "192.168.1.240");
     let event = stage.next_event().await;
     assert_eq!(event.path, "/apis/events.k8s.io/v1/namespaces/default/events");
     assert_eq!(event.body["reason"], "Announcing");
