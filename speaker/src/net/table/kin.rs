@@ -25,19 +25,16 @@ pub(super) struct Kin {
 impl Kin {
     /// Reads a full description: what is not told of is not there.
     pub(super) fn read(link: &LinkMessage) -> Self {
-        let number = |wanted: fn(&LinkAttribute) -> Option<u32>| {
-            link.attributes.iter().find_map(wanted).filter(|index| *index != 0).map(LinkId)
-        };
-        let master = number(|attribute| match attribute {
-            LinkAttribute::Controller(index) => Some(*index),
-            _ => None,
-        });
+        let (mut master, mut parent) = (None, None);
+        for attribute in &link.attributes {
+            if let LinkAttribute::Controller(index) = attribute {
+                master = Some(LinkId(*index)).filter(|_| *index != 0);
+            } else if let LinkAttribute::Link(index) = attribute {
+                parent = Some(LinkId(*index));
+            }
+        }
         // Of other kinds it may be an interface of another network namespace.
-        let parent = number(|attribute| match attribute {
-            LinkAttribute::Link(index) => Some(*index),
-            _ => None,
-        })
-        .filter(|_| is_kind(link, &[InfoKind::Vlan]));
+        let parent = parent.filter(|_| is_kind(link, &[InfoKind::Vlan]));
         let port_of = |kind: InfoPortKind| infos(link).any(|info| *info == LinkInfo::PortKind(kind.clone()));
         Self {
             master,
@@ -59,9 +56,9 @@ fn is_kind(link: &LinkMessage, kinds: &[InfoKind]) -> bool {
 }
 
 fn infos(link: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
-    let lists = link.attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => Some(infos),
-        _ => None,
+    let lists = link.attributes.iter().filter_map(|attribute| {
+        let LinkAttribute::LinkInfo(infos) = attribute else { return None };
+        Some(infos)
     });
     lists.flatten()
 }
