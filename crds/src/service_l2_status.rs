@@ -29,7 +29,7 @@ pub const ADDRESS_CONFLICT: &str = "AddressConflict";
     printcolumn(name = "Service", type_ = "string", json_path = ".status.serviceName"),
     printcolumn(name = "Node", type_ = "string", json_path = ".status.node"),
     printcolumn(name = "Role", type_ = "string", json_path = ".status.role"),
-    printcolumn(name = "IPs", type_ = "string", json_path = ".status.ips"),
+    printcolumn(name = "IPs", type_ = "string", json_path = ".status.addresses"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
     printcolumn(name = "Since", type_ = "date", json_path = ".status.since")
 )]
@@ -67,6 +67,10 @@ pub struct ServiceL2StatusStatus {
     /// The addresses that the report is about.
     #[schemars(length(max = 16), inner(length(max = 45)), extend("x-kubernetes-list-type" = "atomic"))]
     pub ips: Vec<String>,
+    /// The same addresses, joined by commas, for kubectl's column: it shows lists as JSON.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 735))]
+    pub addresses: String,
     /// The interfaces on which the node has that role.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub interfaces: Vec<InterfaceInfo>,

@@ -1,6 +1,5 @@
 //! The operator's metrics.
 
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ferrolb_crds::range::Family as AddressFamily;
@@ -25,7 +24,7 @@ pub struct Metrics {
     writes: Family<ResultLabels, Counter>,
     allocation_duration: Histogram,
     watch_errors: Family<KindLabels, Counter>,
-    events_dropped: Counter<u64, AtomicU64>,
+    events_dropped: Counter,
     leader: Gauge,
 }
 
@@ -155,9 +154,9 @@ impl Metrics {
         self.watch_errors.get_or_create(&KindLabels { kind }).inc();
     }
 
-    /// Counts an Event that was dropped.
-    pub fn count_dropped_event(&self) {
-        self.events_dropped.inc();
+    /// Counts Events that were dropped.
+    pub fn dropped_events(&self) -> Counter {
+        self.events_dropped.clone()
     }
 }
 
@@ -179,7 +178,7 @@ mod tests {
         metrics.count(&Notice::left());
         metrics.count_write("applied");
         metrics.count_watch_error("Service");
-        metrics.count_dropped_event();
+        metrics.dropped_events().inc();
         metrics.set_leader(true);
         metrics.observe_allocation(Duration::from_millis(3));
         let mut text = String::new();

@@ -40,6 +40,9 @@ pub struct Undecodable {
     pub name: String,
 }
 
+/// What a watch shows: of an object that can't be decoded, which one it is.
+pub type Shown<K> = Event<Result<K, Undecodable>>;
+
 /// A store of all objects of a kind, and the stream of events that fills it while it is polled.
 ///
 /// As [`events`], but an object that can't be decoded is left out, or stays as it was.
@@ -67,7 +70,7 @@ pub fn events<K>(
     api: Api<Guarded<K>>,
     config: watcher::Config,
     strip: fn(&mut K),
-) -> impl Stream<Item = watcher::Result<Event<Result<K, Undecodable>>>> + Send
+) -> impl Stream<Item = watcher::Result<Shown<K>>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -91,7 +94,7 @@ fn once_answered<K: Send>(
     answered.flatten()
 }
 
-fn decode<K>(event: Event<Guarded<K>>, strip: fn(&mut K)) -> Event<Result<K, Undecodable>>
+fn decode<K>(event: Event<Guarded<K>>, strip: fn(&mut K)) -> Shown<K>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -123,7 +126,7 @@ where
 }
 
 /// Puts the object that is known in the place of one that can't be decoded.
-fn or_known<K>(event: Event<Result<K, Undecodable>>, known: &Store<K>) -> Option<Event<K>>
+fn or_known<K>(event: Shown<K>, known: &Store<K>) -> Option<Event<K>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {

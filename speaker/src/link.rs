@@ -23,6 +23,8 @@ pub struct Link {
     pub name: String,
     /// Its hardware address now.
     pub mac: Mac,
+    /// Other hardware addresses that its frames may leave from: those of the ports of a bond or team.
+    pub port_macs: Vec<Mac>,
     /// Administratively up, with carrier.
     pub up: bool,
     /// Whether the kernel forwards IPv6 that arrives here: the router flag of its advertisements.
@@ -34,6 +36,11 @@ pub struct Link {
 }
 
 impl Link {
+    /// Every hardware address that its frames may leave from; the first is its own.
+    pub fn macs(&self) -> impl Iterator<Item = Mac> {
+        std::iter::once(self.mac).chain(self.port_macs.iter().copied())
+    }
+
     /// Its own IPv4 addresses.
     pub fn ipv4(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.addresses.iter().filter_map(|address| match address {

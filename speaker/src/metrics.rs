@@ -32,6 +32,7 @@ pub struct Metrics {
     kernel_drops: Family<PortLabels, Counter>,
     malformed: Family<ReasonLabels, Counter>,
     renewals: RenewalMetrics,
+    events_dropped: Counter,
 }
 
 /// Counts renewals of the node's Lease.
@@ -169,6 +170,11 @@ impl Metrics {
             "Renewals of the node's Lease, by result (success or failure)",
             self.renewals.0.clone(),
         );
+        registry.register(
+            "events_dropped",
+            "Events that were not sent, as too many waited",
+            self.events_dropped.clone(),
+        );
     }
 
     /// The counters of an interface and protocol.
@@ -221,6 +227,11 @@ impl Metrics {
     /// Counts a frame that can't be used.
     pub fn count_malformed(&self, reason: &'static str) {
         self.malformed.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts Events that were dropped.
+    pub fn dropped_events(&self) -> Counter {
+        self.events_dropped.clone()
     }
 
     /// The counter of renewals.
@@ -291,6 +302,7 @@ mod tests {
         metrics.set_waiting([("eth0", 7)].into_iter());
         metrics.count_malformed("truncated");
         metrics.renewals().count(true);
+        metrics.dropped_events().inc();
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
@@ -302,6 +314,7 @@ mod tests {
             r#"ferrolb_speaker_announcements_waiting{interface="eth0"} 7"#,
             r#"ferrolb_speaker_frames_malformed_total{reason="truncated"} 1"#,
             r#"ferrolb_speaker_lease_renewals_total{result="success"} 1"#,
+            "ferrolb_speaker_events_dropped_total 1",
             "# HELP ferrolb_speaker_owner 1 for each address",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");

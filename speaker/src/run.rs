@@ -1,10 +1,13 @@
 //! Puts the parts together and runs them.
 
+use std::convert::Infallible;
 use std::thread;
 use std::time::Duration;
 
+use ferrolb_crds::names::SPEAKER_MANAGER;
 use ferrolb_runtime::admin::Admin;
 use ferrolb_runtime::client;
+use ferrolb_runtime::events::{self, NoFence, Reporter};
 use ferrolb_runtime::readiness::Readiness;
 use ferrolb_runtime::tasks::{Shutdown, Tasks, termination};
 use kube::Api;
@@ -122,7 +125,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     tasks.spawn("lease", renewer.run(tasks.shutdown()));
 
-    let writer = StatusWriter::new(client, &node, &namespace);
+    let reporter = Reporter { controller: SPEAKER_MANAGER, instance: node.clone() };
+    let (events, sender) = events::channel(client.clone(), reporter, NoFence, metrics.dropped_events());
+    let telling = sender.run(tasks.shutdown());
+    tasks.spawn("events", async move {
+        telling.await;
+        Ok::<_, Infallible>(())
+    });
+
+    let writer = StatusWriter::new(client, &node, &namespace, events);
     tasks.spawn("status", writer.run(reports, tasks.shutdown()));
 
     let admin = Admin::new(readiness, registry);

@@ -3,9 +3,7 @@
 //! One task does all this, so nothing is shared: watches, writes and timers are polled in one loop, and a decision
 //! is made only when everything that is known has been taken in.
 
-mod events;
 mod intake;
-mod listing;
 mod objects;
 mod sweep;
 #[cfg(test)]
@@ -15,6 +13,8 @@ mod write;
 
 use std::time::{Duration, Instant};
 
+use ferrolb_crds::names::OPERATOR_MANAGER;
+use ferrolb_runtime::events::{self, Events, News, Reporter};
 use ferrolb_runtime::readiness::Gate;
 use ferrolb_runtime::tasks::Shutdown;
 use futures::StreamExt;
@@ -24,16 +24,17 @@ use jiff::Timestamp;
 use kube::Client;
 use tracing::{info, warn};
 
-use self::events::Events;
 use self::intake::Listings;
 use self::objects::Rounds;
 use self::sweep::Sweeps;
 use self::watches::{Change, Stores};
 use self::write::{Outcome, Tried, Writer};
 use crate::engine::{Engine, Settings};
+use crate::key::ServiceKey;
 use crate::leader::Tenure;
 use crate::leader::record::lease_name;
 use crate::metrics::Metrics;
+use crate::notice::Notice;
 
 /// Writes to Services that are under way at once.
 const CONCURRENCY: usize = 32;
@@ -72,7 +73,8 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<Drained, WatchesEnded> {
     let (stores, changes) = watches::watch(&client, &scope.namespace);
-    let (events, sender) = events::channel(client.clone(), tenure.clone(), metrics.clone());
+    let (events, sender) =
+        events::channel(client.clone(), reporter(), tenure.clone(), metrics.dropped_events());
     let controller = Controller {
         writer: Writer::new(client.clone(), tenure.clone(), scope.settings.class.as_deref()),
         lease: lease_name(scope.settings.class.as_deref()),
@@ -94,6 +96,25 @@ pub async fn run(
     };
     let telling = sender.run(shutdown.clone()).map(Ok);
     tokio::try_join!(controller.run(shutdown.clone()), telling).map(|(drained, ())| drained)
+}
+
+/// Who tells Events: this operator.
+fn reporter() -> Reporter {
+    let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| OPERATOR_MANAGER.to_owned());
+    Reporter { controller: OPERATOR_MANAGER, instance }
+}
+
+/// The Event that tells a notice about a Service.
+fn news(service: &ServiceKey, uid: &str, notice: &Notice) -> News {
+    News {
+        namespace: service.namespace.to_string(),
+        service: service.name.to_string(),
+        uid: Some(uid.to_owned()),
+        reason: notice.kind.as_str(),
+        action: "Allocate",
+        note: notice.note.clone(),
+        is_warning: notice.kind.is_warning(),
+    }
 }
 
 struct Controller {
@@ -220,7 +241,7 @@ impl Controller {
                 for notice in &update.patch.notices {
                     info!(event = notice.kind.log_name(), %service, note = notice.note);
                     self.metrics.count(notice);
-                    self.events.tell(service, &update.uid, notice.clone());
+                    self.events.tell(news(service, &update.uid, notice));
                 }
                 self.engine.applied(&update, &after, now);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferrolb_crds::ServiceL2Status;
 use ferrolb_crds::advertisement::L2Advertisement;
 use ferrolb_crds::pool::IPAddressPool;
-use ferrolb_runtime::watch::{Undecodable, config, events, reflect};
+use ferrolb_runtime::watch::{Shown, config, events, reflect};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -24,14 +24,14 @@ const BATCH: usize = 256;
 /// Something that a watch shows.
 #[derive(Debug)]
 pub(super) enum Change {
-    Service(Box<Event<Result<Service, Undecodable>>>),
-    Namespace(Box<Event<Result<Namespace, Undecodable>>>),
+    Service(Box<Shown<Service>>),
+    Namespace(Box<Shown<Namespace>>),
     Pools(Progress),
     Advertisements(Progress),
-    Node(Box<Event<Result<Node, Undecodable>>>),
-    Slice(Box<Event<Result<EndpointSlice, Undecodable>>>),
-    Lease(Box<Event<Result<Lease, Undecodable>>>),
-    Report(Box<Event<Result<ServiceL2Status, Undecodable>>>),
+    Node(Box<Shown<Node>>),
+    Slice(Box<Shown<EndpointSlice>>),
+    Lease(Box<Shown<Lease>>),
+    Report(Box<Shown<ServiceL2Status>>),
     /// The watch of a kind is down; it is being taken up again.
     Down(&'static str, watcher::Error),
 }

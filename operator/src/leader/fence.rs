@@ -5,6 +5,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use ferrolb_runtime::events::Fence;
+
 use super::tenure::Tenure;
 
 /// Why a request has no answer.
@@ -37,6 +39,18 @@ pub async fn fenced<T>(
         false => Poll::Ready(Err(Fenced::NotLeading)),
     });
     tokio::time::timeout(limit, guarded).await.unwrap_or(Err(Fenced::TimedOut(limit)))
+}
+
+impl Fence for Tenure {
+    type Refusal = Fenced;
+
+    async fn pass<T: Send>(
+        &self,
+        limit: Duration,
+        request: impl Future<Output = T> + Send,
+    ) -> Result<T, Fenced> {
+        fenced(self, limit, request).await
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]

@@ -7,13 +7,14 @@ use std::time::Instant;
 use ferrolb_crds::lease::{self, LeaseLink, Observed};
 use ferrolb_crds::{IPAddressPool, L2Advertisement, L2AdvertisementSpec};
 use ferrolb_placement::{Liveness, NodeFacts, Planner, PoolFacts, ServiceFacts, Slice, Speaker, Touched};
+use ferrolb_runtime::listing::{Key, Listing, Updates};
+use ferrolb_runtime::watch::{Shown, Undecodable};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::listing::{Listing, Updates};
-use super::watch::{Change, Shown};
+use super::watch::Change;
 use crate::ownership::{Desired, NodeId, Peer, PeerLink, Peers, ServiceName};
 use crate::wire::Mac;
 use crate::plan::Plan;
@@ -47,6 +48,12 @@ pub struct Index {
     links: BTreeMap<String, Vec<PeerLink>>,
     peers: Arc<Peers>,
     listings: Listings,
+}
+
+impl Key for ServiceName {
+    fn of(Undecodable { namespace, name }: &Undecodable) -> Self {
+        Self { namespace: namespace.clone().unwrap_or_default(), name: name.clone() }
+    }
 }
 
 /// What was listed of each kind.

@@ -2,7 +2,6 @@
 
 pub mod hints;
 pub mod index;
-mod listing;
 pub mod status;
 mod strip;
 pub mod watch;

@@ -9,17 +9,16 @@ use ferrolb_crds::names;
 use ferrolb_crds::service_l2_status::{
     ADDRESS_CONFLICT, InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
 };
+use ferrolb_runtime::events::{Events, News};
 use ferrolb_runtime::tasks::Shutdown;
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::ownership::ServiceName;
 use crate::report::ServiceReport;
@@ -58,7 +57,7 @@ enum WriteError {
 /// Keeps the node's `ServiceL2Status` objects as its reports are.
 pub struct StatusWriter {
     api: Api<ServiceL2Status>,
-    recorder: Recorder,
+    events: Events,
     node: String,
     namespace: String,
     /// What the API server has, as far as we know.
@@ -70,17 +69,16 @@ struct Write {
     service: ServiceName,
     status: ServiceL2StatusStatus,
     namespace: String,
-    event: Option<(Event, ObjectReference)>,
+    /// What is told once it is made.
+    news: Option<News>,
 }
 
 impl StatusWriter {
-    /// A writer for the objects of a node.
-    pub fn new(client: Client, node: &str, namespace: &str) -> Self {
-        let reporter =
-            Reporter { controller: names::SPEAKER_MANAGER.to_owned(), instance: Some(node.to_owned()) };
+    /// A writer for the objects of a node, which hands in what there is to tell about Services.
+    pub fn new(client: Client, node: &str, namespace: &str, events: Events) -> Self {
         Self {
-            api: Api::namespaced(client.clone(), namespace),
-            recorder: Recorder::new(client, reporter),
+            api: Api::namespaced(client, namespace),
+            events,
             node: node.to_owned(),
             namespace: namespace.to_owned(),
             written: BTreeMap::new(),
@@ -149,10 +147,14 @@ impl StatusWriter {
         let mut writes = self.outdated(&wanted).collect::<Vec<_>>().into_iter();
         while writes.len() > 0 {
             let part = stream::iter(writes.by_ref().take(PART).collect::<Vec<_>>());
-            let mut sent =
-                part.map(|write| write.send(&self.api, &self.recorder)).buffer_unordered(CONCURRENCY);
-            while let Some((service, result)) = sent.next().await {
-                set_aside(&mut refused, result.map(|status| _ = self.written.insert(service, status)))?;
+            let mut sent = part.map(|write| write.send(&self.api)).buffer_unordered(CONCURRENCY);
+            while let Some((write, result)) = sent.next().await {
+                let made = result.is_ok();
+                set_aside(&mut refused, result)?;
+                if made {
+                    self.written.insert(write.service, write.status);
+                    write.news.into_iter().for_each(|news| self.events.tell(news));
+                }
             }
             if changed() {
                 return Ok(false);
@@ -172,13 +174,13 @@ impl StatusWriter {
             let status = content(&self.node, service, &reported.report);
             let known = self.written.get(service);
             let begins = status.role == Role::Owner && known.is_none_or(|known| known.role != Role::Owner);
-            let event = begins.then(|| announcing(&self.node, service, reported));
+            let news = begins.then(|| announcing(&self.node, service, reported));
             let outdated = known.is_none_or(|known| !says_the_same(known, &status));
             outdated.then(|| Write {
                 service: service.clone(),
                 status,
                 namespace: self.namespace.clone(),
-                event,
+                news,
             })
         })
     }
@@ -209,51 +211,28 @@ impl StatusWriter {
 }
 
 impl Write {
-    /// Makes the write, and tells the Event. Events are told once or not at all.
-    async fn send(
-        self,
-        api: &Api<ServiceL2Status>,
-        recorder: &Recorder,
-    ) -> (ServiceName, Result<ServiceL2StatusStatus, WriteError>) {
-        let Self { service, status, namespace, event } = self;
-        let object = object(&namespace, status.clone());
+    /// Makes the write.
+    async fn send(self, api: &Api<ServiceL2Status>) -> (Self, Result<(), WriteError>) {
+        let object = object(&self.namespace, self.status.clone());
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
-        if let Err(error) = answer(api.patch(name, &params, &Patch::Apply(&object))).await {
-            return (service, Err(error));
-        }
-        if let Some((event, reference)) = event
-            && let Err(error) = answer(recorder.publish(&event, &reference)).await
-        {
-            debug!(%service, %error, "an Event can't be published");
-        }
-        (service, Ok(status))
+        let result = answer(api.patch(name, &params, &Patch::Apply(&object))).await;
+        (self, result.map(drop))
     }
 }
 
-/// The Event that tells that a node begins to announce, and the Service that it is about.
-fn announcing(
-    node: &str,
-    service: &ServiceName,
-    Reported { report, uid }: &Reported,
-) -> (Event, ObjectReference) {
-    let reference = ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Service".to_owned()),
-        namespace: Some(service.namespace.clone()),
-        name: Some(service.name.clone()),
-        uid: uid.clone(),
-        ..Default::default()
-    };
+/// What tells that a node begins to announce.
+fn announcing(node: &str, service: &ServiceName, Reported { report, uid }: &Reported) -> News {
     let (ips, interfaces) = (list(&report.ips), list(&report.interfaces));
-    let event = Event {
-        type_: EventType::Normal,
-        reason: "Announcing".to_owned(),
-        note: Some(format!("announcing {ips} from node {node} on {interfaces}")),
-        action: "Announce".to_owned(),
-        secondary: None,
-    };
-    (event, reference)
+    News {
+        namespace: service.namespace.clone(),
+        service: service.name.clone(),
+        uid: uid.clone(),
+        reason: "Announcing",
+        action: "Announce",
+        note: format!("announcing {ips} from node {node} on {interfaces}"),
+        is_warning: false,
+    }
 }
 
 /// Sets a refusal aside: it is about one object, and the others have their turn. Where the server gave no answer,
@@ -273,12 +252,14 @@ async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, 
 }
 
 fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> ServiceL2StatusStatus {
+    let ips: Vec<_> = report.ips.iter().map(ToString::to_string).collect();
     ServiceL2StatusStatus {
         node: node.to_owned(),
         service_name: service.name.clone(),
         service_namespace: service.namespace.clone(),
         role: report.role,
-        ips: report.ips.iter().map(ToString::to_string).collect(),
+        addresses: ips.join(","),
+        ips,
         interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: (**name).to_owned() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),

@@ -6,22 +6,19 @@ use ferrolb_crds::names;
 use ferrolb_crds::{IPAddressPool, L2Advertisement};
 use ferrolb_placement::SERVICE_NAME_LABEL;
 use ferrolb_runtime::guard::Guarded;
-use ferrolb_runtime::watch::{Undecodable, config, events};
+use ferrolb_runtime::watch::{Shown, config, events};
 use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::Api;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
 use super::strip;
-
-/// What a watch shows: of an object that can't be decoded, which one it is.
-pub type Shown<K> = Event<Result<K, Undecodable>>;
 
 /// An event of one of the watches.
 #[derive(Debug)]

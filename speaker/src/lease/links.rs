@@ -9,7 +9,7 @@ pub fn links(links: &Links) -> Vec<LeaseLink> {
     let up = links.values().filter(|link| link.up);
     up.map(|link| LeaseLink {
         name: link.name.clone(),
-        macs: vec![link.mac.to_string()],
+        macs: link.macs().map(|mac| mac.to_string()).collect(),
         ipv4: link.ipv4().collect(),
         link_local: link.link_local(),
     })
@@ -27,6 +27,7 @@ mod tests {
         let eth0 = Link {
             name: "eth0".into(),
             mac: Mac([2, 0, 0, 0, 0, 1]),
+            port_macs: vec![Mac([2, 0, 0, 0, 0, 2])],
             up: true,
             router: false,
             addresses: ["192.168.1.11", "fd00::11", "fe80::1"].map(|text| text.parse().unwrap()).to_vec(),
@@ -36,7 +37,7 @@ mod tests {
         let told = links(&[(LinkId(2), eth0), (LinkId(3), eth1)].into());
         let expected = LeaseLink {
             name: "eth0".into(),
-            macs: vec!["02:00:00:00:00:01".into()],
+            macs: ["02:00:00:00:00:01", "02:00:00:00:00:02"].map(str::to_owned).to_vec(),
             ipv4: vec!["192.168.1.11".parse().unwrap()],
             link_local: Some("fe80::1".parse().unwrap()),
         };

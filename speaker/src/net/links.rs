@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::RouteMessage;
@@ -15,6 +13,7 @@ use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use tracing::{debug, warn};
 
 use super::exclusion::Patterns;
+use super::messages::{self, Told};
 use super::table::Table;
 use crate::link::Links;
 
@@ -24,9 +23,6 @@ const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV4_ROUTE: u32 = 7;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;
 const RTNLGRP_IPV6_NETCONF: u32 = 25;
-/// Tells that a setting such as forwarding changed, which no other message does.
-const RTM_NEWNETCONF: u16 = 80;
-const HEADER_LEN: usize = 16;
 
 /// The kernel can't be asked for links.
 #[derive(Debug, thiserror::Error)]
@@ -133,81 +129,18 @@ impl LinkWatch {
     }
 
     /// Takes up all messages of one datagram.
-    async fn handle(&mut self, mut datagram: &[u8]) -> Result<(), LinkError> {
-        while let Some((kind, bytes, rest)) = split_message(datagram) {
-            datagram = rest;
-            if kind == RTM_NEWNETCONF {
-                self.stale = true;
-                continue;
-            }
-            let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes) {
-                Ok(message) => message,
-                Err(error) => {
-                    warn!(%error, kind, "a netlink message can't be read: skipped");
-                    continue;
-                }
-            };
-            // The state changed while it was dumped.
-            self.stale |= message.header.flags & NLM_F_DUMP_INTR != 0;
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => {
-                    // IPv4 routes that need an address go with it, of which the kernel says nothing.
-                    self.stale |= matches!(&message, RouteNetlinkMessage::DelAddress(address)
-                        if address.header.family == AddressFamily::Inet);
-                    self.table.apply(&message);
-                }
-                NetlinkPayload::Done(_) => {
+    async fn handle(&mut self, datagram: &[u8]) -> Result<(), LinkError> {
+        for told in messages::read(datagram) {
+            match told {
+                Told::Changed(message) => self.table.apply(&message),
+                Told::Stale => self.stale = true,
+                Told::Done => {
                     self.pending.pop_front();
                     self.request().await?;
                 }
-                NetlinkPayload::Error(error) if error.code.is_some() => {
-                    return Err(LinkError::Refused(error.to_io()));
-                }
-                NetlinkPayload::Overrun(_) => self.stale = true,
-                NetlinkPayload::Error(_) | NetlinkPayload::Noop | _ => {}
+                Told::Refused(error) => return Err(LinkError::Refused(error)),
             }
         }
         Ok(())
-    }
-}
-
-/// Splits the first message off a datagram: its type, its bytes, and what follows.
-fn split_message(datagram: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let header = datagram.first_chunk::<HEADER_LEN>()?;
-    let [a, b, c, d, kind_low, kind_high, ..] = *header;
-    let length =
-        usize::try_from(u32::from_ne_bytes([a, b, c, d])).ok().filter(|&length| length >= HEADER_LEN)?;
-    let message = datagram.get(..length)?;
-    let rest = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Some((u16::from_ne_bytes([kind_low, kind_high]), message, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_datagram_is_split_into_its_messages() {
-        let mut datagram = Vec::new();
-        for (kind, length) in [(16_u16, 18_u32), (80, 16)] {
-            let start = datagram.len();
-            datagram.extend(length.to_ne_bytes());
-            datagram.extend(kind.to_ne_bytes());
-            datagram.resize(start + usize::try_from(length).unwrap().next_multiple_of(4), 0);
-        }
-        let (kind, message, rest) = split_message(&datagram).unwrap();
-        assert_eq!((kind, message.len()), (16, 18));
-        let (kind, message, rest) = split_message(rest).unwrap();
-        assert_eq!((kind, message.len(), rest.len()), (80, 16, 0));
-        assert!(split_message(rest).is_none());
-    }
-
-    #[test]
-    fn a_message_with_a_lying_length_ends_the_datagram() {
-        for length in [0_u32, 15, 17, u32::MAX] {
-            let mut datagram = vec![0; HEADER_LEN];
-            datagram[..4].copy_from_slice(&length.to_ne_bytes());
-            assert!(split_message(&datagram).is_none(), "{length}");
-        }
     }
 }

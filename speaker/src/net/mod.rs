@@ -5,6 +5,7 @@ mod filter;
 mod gateways;
 mod groups;
 mod links;
+mod messages;
 mod socket;
 mod sockets;
 mod table;

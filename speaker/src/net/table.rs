@@ -1,15 +1,17 @@
 //! The kernel's interfaces, addresses and default routes, kept from netlink messages in the order in which they arrive.
 
+mod kin;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
-    LinkMessage,
+    AfSpecInet6, AfSpecUnspec, LinkAttribute, LinkFlags, LinkLayerType, LinkMessage,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use self::kin::Kin;
 use super::exclusion::{Exclusion, Patterns};
 use super::gateways::Gateways;
 use crate::link::{Link, LinkId, Links};
@@ -28,12 +30,11 @@ pub struct Table {
 struct Interface {
     name: String,
     mac: Option<Mac>,
+    /// The hardware address that it was made with.
+    permanent_mac: Option<Mac>,
     up: bool,
     router: bool,
-    /// A port of a bridge, a bond or the like.
-    enslaved: bool,
-    /// A macvlan, an ipvlan or the like.
-    child: bool,
+    kin: Kin,
     exclusion: Option<Exclusion>,
 }
 
@@ -100,9 +101,11 @@ impl Table {
         links
             .filter_map(|(&id, interface)| {
                 let addresses = self.addresses.get(&id);
+                let mac = interface.mac?;
                 let link = Link {
                     name: interface.name.clone(),
-                    mac: interface.mac?,
+                    mac,
+                    port_macs: self.port_macs(id, mac),
                     up: interface.up,
                     router: interface.router,
                     addresses: addresses.into_iter().flatten().copied().collect(),
@@ -120,22 +123,49 @@ impl Table {
             .filter_map(|interface| interface.exclusion.map(|exclusion| (interface.name.as_str(), exclusion)))
     }
 
+    /// The hardware addresses of the ports of a bond or team, also where that lies below a VLAN or a bridge, but for
+    /// the link's own.
+    fn port_macs(&self, id: LinkId, own: Mac) -> Vec<Mac> {
+        let (mut macs, mut seen, mut uppers) = (BTreeSet::new(), BTreeSet::new(), vec![id]);
+        while let Some(id) = uppers.pop() {
+            let Some(upper) = self.interfaces.get(&id).filter(|interface| interface.kin.is_upper) else {
+                continue;
+            };
+            if !seen.insert(id) {
+                continue;
+            }
+            uppers.extend(upper.kin.parent);
+            for (&port, interface) in &self.interfaces {
+                if interface.kin.master == Some(id) {
+                    uppers.push(port);
+                    let own = [interface.mac, interface.permanent_mac];
+                    macs.extend(own.into_iter().flatten().filter(|_| interface.kin.is_aggregated));
+                }
+            }
+        }
+        macs.remove(&own);
+        macs.into_iter().collect()
+    }
+
     fn read(&self, link: &LinkMessage) -> Interface {
         // A notification may leave attributes out that did not change.
         let known = self.interfaces.get(&LinkId(link.header.index));
         let mut name = known.map(|known| known.name.clone()).unwrap_or_default();
         let mut mac = known.and_then(|known| known.mac);
+        let mut permanent_mac = known.and_then(|known| known.permanent_mac);
         let mut router = known.is_some_and(|known| known.router);
         // That an interface has no master and no kind is told by their absence, in a full description only.
-        let (enslaved, child) = match known {
-            Some(known) if !is_full(link) => (known.enslaved, known.child),
-            _ => (is_enslaved(link), is_child(link)),
+        let kin = match known {
+            Some(known) if !is_full(link) => known.kin,
+            _ => Kin::read(link),
         };
         for attribute in &link.attributes {
             if let LinkAttribute::IfName(text) = attribute {
                 name.clone_from(text);
             } else if let LinkAttribute::Address(octets) = attribute {
-                mac = <[u8; 6]>::try_from(octets.as_slice()).ok().map(Mac).filter(|mac| mac.is_unicast());
+                mac = usable(octets);
+            } else if let LinkAttribute::PermAddress(octets) = attribute {
+                permanent_mac = usable(octets);
             } else if let LinkAttribute::AfSpecUnspec(families) = attribute
                 && let Some(forwards) = forwarding(families)
             {
@@ -149,9 +179,9 @@ impl Table {
             Some(Exclusion::NotEthernet)
         } else if flags.contains(LinkFlags::Noarp) {
             Some(Exclusion::NoArp)
-        } else if enslaved {
+        } else if kin.is_enslaved {
             Some(Exclusion::Enslaved)
-        } else if child {
+        } else if kin.is_child {
             Some(Exclusion::Child)
         } else if self.patterns.matches(&name) {
             Some(Exclusion::Name)
@@ -159,7 +189,7 @@ impl Table {
             None
         };
         let up = flags.contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp);
-        Interface { name, mac, up, router, enslaved, child, exclusion }
+        Interface { name, mac, permanent_mac, up, router, kin, exclusion }
     }
 }
 
@@ -168,27 +198,9 @@ fn is_full(link: &LinkMessage) -> bool {
     link.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::Mtu(_)))
 }
 
-/// Whether the interface belongs to another one; a VRF leaves its interfaces to themselves.
-fn is_enslaved(link: &LinkMessage) -> bool {
-    let has_master = link
-        .attributes
-        .iter()
-        .any(|attribute| matches!(attribute, LinkAttribute::Controller(master) if *master != 0));
-    has_master && !infos(link).any(|info| *info == LinkInfo::PortKind(InfoPortKind::Vrf))
-}
-
-fn is_child(link: &LinkMessage) -> bool {
-    let children =
-        [InfoKind::MacVlan, InfoKind::MacVtap, InfoKind::IpVlan, InfoKind::IpVtap].map(LinkInfo::Kind);
-    infos(link).any(|info| children.contains(info))
-}
-
-fn infos(link: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
-    let lists = link.attributes.iter().filter_map(|attribute| {
-        let LinkAttribute::LinkInfo(infos) = attribute else { return None };
-        Some(infos)
-    });
-    lists.flatten()
+/// A hardware address that frames can be sent from.
+fn usable(octets: &[u8]) -> Option<Mac> {
+    <[u8; 6]>::try_from(octets).ok().map(Mac).filter(|mac| mac.is_unicast())
 }
 
 fn forwarding(families: &[AfSpecUnspec]) -> Option<bool> {
@@ -222,5 +234,7 @@ fn in_use(message: &AddressMessage) -> bool {
         .any(|attribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(unusable)))
 }
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

@@ -89,6 +89,7 @@ impl Speaker {
             router: false,
             addresses: vec![ipv4(port).into(), link_local(port).into()],
             gateways: vec![],
+            port_macs: vec![],
         };
         machine.set_links(BTreeMap::from([(ETH0, link)]), now);
         Self {

@@ -161,6 +161,18 @@ impl Host {
         })
     }
 
+    /// Gives it a further link, `eth<number>` with [`HostPlan::mac_of`] and no addresses, to a segment: 0 is the one that all
+    /// hosts are on, others are made when they are first named. Numbers are from 1 to 9; it lasts until power-off.
+    pub fn add_link(&self, number: u8, segment: u8) -> Result<()> {
+        ensure!((1..=9).contains(&number), "eth{number}: further links are eth1 to eth9");
+        self.shared.segment().add_link(&self.plan, number, segment)
+    }
+
+    /// Takes a further link away.
+    pub fn remove_link(&self, number: u8) -> Result<()> {
+        self.shared.segment().remove_link(&self.plan, number)
+    }
+
     /// Pulls its plug: the link and all processes, at once. The disk stays.
     pub fn power_off(&self) -> Result<()> {
         let init = self.state()?.init.with_context(|| format!("{} is off already", self.name()))?;

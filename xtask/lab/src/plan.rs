@@ -79,8 +79,13 @@ impl HostPlan {
 
     /// The hardware address of its link: locally administered, and the IPv4 address in it.
     pub fn mac(&self) -> String {
+        self.mac_of(0)
+    }
+
+    /// The hardware address of its link `eth<number>`, below 16.
+    pub fn mac_of(&self, number: u8) -> String {
         let [a, b, c, d] = self.v4.octets();
-        format!("02:fb:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+        format!("{:02x}:fb:{a:02x}:{b:02x}:{c:02x}:{d:02x}", number << 4 | 2)
     }
 
     /// The parts of [`POD_RANGES`] of a full node.

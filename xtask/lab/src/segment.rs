@@ -1,4 +1,5 @@
-//! The Ethernet segment: a bridge in a network namespace of its own, a veth pair to each host.
+//! The Ethernet segment: a bridge in a network namespace of its own, a veth pair to each host. Hosts can have further
+//! links, also to further bridges.
 
 use anyhow::{Context, Result};
 
@@ -8,7 +9,8 @@ use crate::store::Store;
 
 /// The host name that the bridge's namespace is called by.
 const LAN: &str = "lan";
-const BRIDGE: &str = "br0";
+/// The segment that every host is on.
+const MAIN: u8 = 0;
 /// The interface of each host.
 pub(crate) const INTERFACE: &str = "eth0";
 
@@ -34,12 +36,17 @@ impl Segment {
             hosts.chain([LAN]).map(|host| format!("netns add {}", self.store.netns(host))).collect();
         ip_batch(None, &lines)?;
         set(&self.lan(), &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")])?;
+        self.create_bridge(MAIN)
+    }
+
+    fn create_bridge(&self, segment: u8) -> Result<()> {
+        let bridge = bridge(segment);
         ip_batch(
             Some(&self.lan()),
             &[
                 // Nobody queries for groups here, so a bridge that snoops would forget them.
-                format!("link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
-                format!("link set {BRIDGE} up"),
+                format!("link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
+                format!("link set {bridge} up"),
             ],
         )
     }
@@ -51,34 +58,63 @@ impl Segment {
             ip_batch(None, &[format!("netns add {netns}")])?;
         }
         set(&netns, SETTINGS)?;
-        let (lan, port, mac) = (self.lan(), port(&host.name), host.mac());
+        self.connect(host, 0, MAIN)?;
+        ip_batch(Some(&netns), &inside(plan, host))
+            .with_context(|| format!("set up the network of {}", host.name))
+    }
+
+    /// Gives a host a further link, `eth1` and so on, to a segment, which is made if it is missing. It is up and has no
+    /// addresses but its IPv6 link-local one.
+    pub(crate) fn add_link(&self, host: &HostPlan, number: u8, segment: u8) -> Result<()> {
+        let name = bridge(segment);
+        if !within_net(&self.lan(), || std::path::Path::new("/proc/sys/net/ipv4/conf").join(name).exists())? {
+            self.create_bridge(segment)?;
+        }
+        self.connect(host, number, segment)?;
+        ip_batch(Some(&self.store.netns(&host.name)), &[format!("link set {} up", interface(number))])
+    }
+
+    /// Takes a further link away.
+    pub(crate) fn remove_link(&self, host: &HostPlan, number: u8) -> Result<()> {
+        ip_batch(Some(&self.lan()), &[format!("link del {}", port(&host.name, number))])
+    }
+
+    fn connect(&self, host: &HostPlan, number: u8, segment: u8) -> Result<()> {
+        let (lan, netns, port) = (self.lan(), self.store.netns(&host.name), port(&host.name, number));
+        let (interface, mac) = (interface(number), host.mac_of(number));
         ip_batch(
             None,
             &[format!(
-                "link add {INTERFACE} address {mac} netns {netns} type veth peer name {port} netns {lan}"
+                "link add {interface} address {mac} netns {netns} type veth peer name {port} netns {lan}"
             )],
         )?;
-        ip_batch(Some(&lan), &[format!("link set {port} master {BRIDGE} up")])?;
-        ip_batch(Some(&netns), &inside(plan, host))
-            .with_context(|| format!("set up the network of {}", host.name))
+        ip_batch(Some(&lan), &[format!("link set {port} master {} up", bridge(segment))])
     }
 
     /// Pulls a host's cable, or puts it back: its end of the link loses the carrier.
     pub(crate) fn set_link(&self, host: &str, up: bool) -> Result<()> {
         let state = if up { "up" } else { "down" };
-        ip_batch(Some(&self.lan()), &[format!("link set {} {state}", port(host))])
+        ip_batch(Some(&self.lan()), &[format!("link set {} {state}", port(host, 0))])
     }
 
     /// Takes a host's link and its network namespace away.
     pub(crate) fn unplug(&self, host: &str) -> Result<()> {
-        ip_batch(Some(&self.lan()), &[format!("link del {}", port(host))])?;
+        ip_batch(Some(&self.lan()), &[format!("link del {}", port(host, 0))])?;
         ip_batch(None, &[format!("netns del {}", self.store.netns(host))])
     }
 }
 
-/// Interface names hold 15 bytes; those of hosts fit, as the plan makes them.
-fn port(host: &str) -> &str {
-    host
+/// The bridge's end of a link. Interface names hold 15 bytes; those of hosts fit, as the plan makes them.
+fn port(host: &str, number: u8) -> String {
+    if number == 0 { host.to_owned() } else { format!("{host}.{number}") }
+}
+
+fn interface(number: u8) -> String {
+    format!("eth{number}")
+}
+
+fn bridge(segment: u8) -> String {
+    format!("br{segment}")
 }
 
 /// Kernel settings of a host, made before it has links.
@@ -157,6 +193,7 @@ mod tests {
     #[test]
     fn the_longest_host_name_is_an_interface_name() {
         let plan = Plan::new(80, 1000).unwrap();
-        assert!(plan.hosts.iter().all(|host| port(&host.name).len() <= 15));
+        assert!(plan.hosts.iter().all(|host| port(&host.name, 9).len() <= 15));
+        assert_eq!(interface(0), INTERFACE);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use ferrolb_runtime::events::{self, NoFence, Reporter};
 use ferrolb_runtime::tasks::Tasks;
 use http::{Method, StatusCode};
 use k8s_openapi::jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -22,7 +24,8 @@ async fn a_report_is_one_write_and_one_event() {
     assert_eq!(write.body["metadata"]["labels"]["ferrolb.io/node"], "node-1");
     assert_eq!(write.body["status"]["role"], "Owner");
     assert_eq!(write.body["status"]["ips"], json!(["192.168.1.240"]));
-    let event = stage.next().await;
+    assert_eq!(write.body["status"]["addresses"], "192.168.1.240");
+    let event = stage.next_event().await;
     assert_eq!(event.path, "/apis/events.k8s.io/v1/namespaces/default/events");
     assert_eq!(event.body["reason"], "Announcing");
     assert_eq!(event.body["regarding"]["uid"], "uid-web");
@@ -66,7 +69,7 @@ async fn a_failed_write_is_tried_again_later_and_later() {
     for _ in 0..4 {
         assert_eq!(stage.next().await.method, Method::PATCH);
     }
-    assert_eq!(stage.next().await.body["reason"], "Announcing");
+    assert_eq!(stage.next_event().await.body["reason"], "Announcing");
     stage.ends_idle().await;
 }
 
@@ -78,13 +81,14 @@ async fn a_report_that_is_refused_holds_up_no_other_and_is_tried_again() {
     for (method, path) in [
         (Method::PATCH, "/default.a.node-1-"),
         (Method::PATCH, "/default.b.node-1-"),
-        (Method::POST, "/events"),
         (Method::DELETE, "/default.old.node-1-"),
         (Method::PATCH, "/default.a.node-1-"),
-        (Method::POST, "/events"),
     ] {
         let seen = stage.next().await;
         assert!(seen.method == method && seen.path.contains(path), "{seen:?} is not {method} {path}");
+    }
+    for service in ["b", "a"] {
+        assert_eq!(stage.next_event().await.body["regarding"]["name"], service);
     }
     stage.ends_idle().await;
 }
@@ -102,6 +106,8 @@ async fn deleting_what_is_gone_already_is_no_failure() {
 struct Stage {
     reports: watch::Sender<Reports>,
     requests: Requests,
+    /// Requests that were received while another sort was awaited.
+    set_aside: VecDeque<Seen>,
     tasks: Tasks,
     writer: JoinHandle<Result<(), std::convert::Infallible>>,
 }
@@ -125,9 +131,12 @@ impl Stage {
         });
         let (reports, receiver) = watch::channel(None);
         let tasks = Tasks::default();
-        let writer = StatusWriter::new(client, "node-1", "ferrolb-system");
+        let reporter = Reporter { controller: names::SPEAKER_MANAGER, instance: "node-1".to_owned() };
+        let (events, sender) = events::channel(client.clone(), reporter, NoFence, Counter::default());
+        tokio::spawn(sender.run(tasks.shutdown()));
+        let writer = StatusWriter::new(client, "node-1", "ferrolb-system", events);
         let writer = tokio::spawn(writer.run(receiver, tasks.shutdown()));
-        Self { reports, requests, tasks, writer }
+        Self { reports, requests, set_aside: VecDeque::new(), tasks, writer }
     }
 
     fn report(&self, services: &[(&str, &str)]) {
@@ -145,20 +154,38 @@ impl Stage {
         self.reports.send_replace(Some(services.iter().map(reported).collect()));
     }
 
-    /// The next request that changes something.
+    /// The next write to a report.
     async fn next(&mut self) -> Seen {
+        self.next_of(false).await
+    }
+
+    /// The next Event; between writes and Events there is no order.
+    async fn next_event(&mut self) -> Seen {
+        self.next_of(true).await
+    }
+
+    async fn next_of(&mut self, is_event: bool) -> Seen {
+        let is_wanted = |seen: &Seen| seen.path.ends_with("/events") == is_event;
+        if let Some(at) = self.set_aside.iter().position(is_wanted) {
+            return self.set_aside.remove(at).expect("it is there");
+        }
         loop {
             let next = timeout(Duration::from_secs(120), self.requests.recv());
             let seen = next.await.expect("no request came").expect("the server ended");
-            if seen.method != Method::GET {
+            if seen.method == Method::GET {
+                continue;
+            }
+            if is_wanted(&seen) {
                 return seen;
             }
+            self.set_aside.push_back(seen);
         }
     }
 
     /// Nothing more is written, and the writer stops when it is told.
     async fn ends_idle(mut self) {
         sleep(Duration::from_secs(300)).await;
+        assert!(self.set_aside.is_empty(), "{:?}", self.set_aside);
         while let Ok(seen) = self.requests.try_recv() {
             assert_eq!(seen.method, Method::GET, "{seen:?}");
         }

@@ -155,6 +155,7 @@ fn link(up: bool) -> Link {
     Link {
         name: "eth0".into(),
         mac: Mac([2, 0, 0, 0, 0, 1]),
+        port_macs: vec![],
         up,
         router: false,
         addresses: vec![],

@@ -1,5 +1,5 @@
 use netlink_packet_route::address::AddressHeader;
-use netlink_packet_route::link::{Inet6DevConf, LinkHeader};
+use netlink_packet_route::link::{Inet6DevConf, InfoKind, InfoPortKind, LinkHeader, LinkInfo};
 
 use super::*;
 use crate::net::exclusion::DEFAULT_PATTERNS;

@@ -148,7 +148,15 @@ impl Node {
 }
 
 fn link(name: &str, mac: Mac) -> Link {
-    Link { name: name.to_owned(), mac, up: true, router: false, addresses: vec![], gateways: vec![] }
+    Link {
+        name: name.to_owned(),
+        mac,
+        port_macs: vec![],
+        up: true,
+        router: false,
+        addresses: vec![],
+        gateways: vec![],
+    }
 }
 
 /// Wanted of this node alone.

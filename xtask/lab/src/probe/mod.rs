@@ -2,12 +2,14 @@
 //!
 //! [`ResolveProbe`] asks who has an address, with an empty cache, and so sees who answers. [`ConnectProbe`] opens
 //! connections, through the kernel's neighbour cache: it sees when traffic flows again. [`EstablishedProbe`] keeps one
-//! connection: it sees what a move breaks.
+//! connection: it sees what a move breaks. Beside them, [`ListenProbe`] hears every frame, byte for byte.
 
 mod connect;
 mod established;
 mod frames;
+mod listen;
 mod resolve;
+mod tap;
 mod timeline;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,7 @@ use anyhow::{Context, Result};
 pub use connect::{ConnectProbe, Connection, Connections};
 pub use established::{EstablishedProbe, Exchange, Exchanges};
 pub use frames::Mac;
+pub use listen::{Heard, ListenProbe};
 pub use resolve::{Answer, Resolutions, ResolveProbe};
 pub use timeline::{Gap, longest_gap};
 

@@ -1,15 +1,14 @@
 //! Who answers for an address.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
+use anyhow::Result;
 
 use super::frames::{Asker, Mac};
+use super::tap::Tap;
 use super::timeline::{Gap, longest_gap};
 use super::{PERIOD, Recorder, Worker};
 use crate::clock;
@@ -50,18 +49,26 @@ pub struct Resolutions {
 impl ResolveProbe {
     /// Starts asking from a host.
     pub fn start(host: &Host, address: IpAddr) -> Result<Self> {
-        Self::start_every(PERIOD, host, address)
+        Self::begin(PERIOD, host, INTERFACE, address)
     }
 
     /// Starts asking from a host, in another period.
     pub fn start_every(period: Duration, host: &Host, address: IpAddr) -> Result<Self> {
+        Self::begin(period, host, INTERFACE, address)
+    }
+
+    /// Starts asking from a host by another interface than its first.
+    pub fn start_on(host: &Host, interface: &str, address: IpAddr) -> Result<Self> {
+        Self::begin(PERIOD, host, interface, address)
+    }
+
+    fn begin(period: Duration, host: &Host, interface: &str, address: IpAddr) -> Result<Self> {
         let turn = TURN.min(period / 2);
+        let interface = interface.to_owned();
         let worker = Worker::start(
             host,
-            move || open(turn),
-            move |(mut sender, mut receiver), recorder| {
-                ask(period, address, sender.as_mut(), receiver.as_mut(), &recorder)
-            },
+            move || Tap::open(&interface, turn),
+            move |mut tap, recorder| ask(period, address, &mut tap, &recorder),
         )?;
         Ok(Self(worker))
     }
@@ -90,44 +97,18 @@ impl Resolutions {
     }
 }
 
-fn open(turn: Duration) -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
-    let interfaces = pnet_datalink::interfaces();
-    let interface = interfaces.iter().find(|interface| interface.name == INTERFACE);
-    let interface = interface.with_context(|| format!("the host has no {INTERFACE}"))?;
-    // Promiscuous, since answers go to the hardware address of the host that the probe pretends to be.
-    let config = Config { read_timeout: Some(turn), promiscuous: true, ..Config::default() };
-    match pnet_datalink::channel(interface, config).context("open a packet socket")? {
-        Channel::Ethernet(sender, receiver) => Ok((sender, receiver)),
-        _ => bail!("{INTERFACE} is no Ethernet link"),
-    }
-}
-
-fn ask(
-    period: Duration,
-    address: IpAddr,
-    sender: &mut dyn DataLinkSender,
-    receiver: &mut dyn DataLinkReceiver,
-    recorder: &Recorder<Answer>,
-) -> Result<()> {
+fn ask(period: Duration, address: IpAddr, tap: &mut Tap, recorder: &Recorder<Answer>) -> Result<()> {
     let asker = Asker { mac: Mac(PROBE.mac), v4: PROBE.v4, v6: PROBE.v6 };
     let question = asker.question(address);
     let mut next = clock::now();
     while !recorder.is_stopped() {
         let now = clock::now();
         if now >= next {
-            // A link that is down takes no frames; what is asked is seen by what is answered.
-            let _ = sender.send_to(&question, None);
+            tap.send(&question);
             next = (next + period).max(now);
         }
-        match receiver.next() {
-            Ok(frame) => {
-                if let Some((mac, source)) = asker.answer(address, frame) {
-                    recorder.record(Answer { at: clock::now(), mac, source });
-                }
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NETDOWN.raw_os_error()) => {}
-            Err(error) => return Err(error).context("receive frames"),
+        if let Some((mac, source)) = tap.receive()?.and_then(|frame| asker.answer(address, frame)) {
+            recorder.record(Answer { at: clock::now(), mac, source });
         }
     }
     Ok(())

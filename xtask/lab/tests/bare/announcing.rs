@@ -41,6 +41,9 @@ pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixtur
         "{.items[*].status.node} {.items[*].status.role}",
         &format!("{} Owner", owners[0]),
     )?;
+    let printed = lab.kubectl(["get"].into_iter().chain(report).chain(["--no-headers"]))?;
+    let ips = await_addresses(lab, "answered")?.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    ensure!(printed.split_whitespace().any(|word| word == ips), "no column is {ips}: {printed}");
     fixture.delete_service("answered")?;
     await_field(lab, &report, "{.items}", "[]")
 }

@@ -3,13 +3,16 @@
 mod addresses;
 mod announcing;
 mod api;
+mod bytes;
 mod classes;
 mod frames;
+mod links;
 mod manifests;
 mod outage;
 mod reasons;
 #[path = "../support/mod.rs"]
 mod support;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +47,10 @@ fn main() -> ExitCode {
             announcing::a_cut_link_moves_the_address_to_the_other_node,
             announcing::a_speaker_that_is_killed_and_started_announces_again,
             announcing::a_deleted_service_goes_silent,
+            wire::an_address_is_announced_in_rounds_byte_for_byte,
+            wire::each_form_of_a_question_is_answered_byte_for_byte,
+            links::each_segment_is_answered_with_the_address_of_its_interface,
+            links::of_two_interfaces_on_one_segment_one_answers,
             frames::truncated_and_lying_frames_change_nothing,
             outage::a_minute_without_the_api_server_interrupts_nothing,
         ],

@@ -1,16 +1,14 @@
-//! What the events of a watch say of the objects of a kind.
+//! What the events of a watch say of the objects of a kind: which there are, which are gone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ferrolb_runtime::watch::Undecodable;
 use kube::runtime::watcher::Event;
 
-use super::watch::Shown;
-use crate::ownership::ServiceName;
+use crate::watch::{Shown, Undecodable};
 
 /// What tells the objects of a kind apart.
-pub(crate) trait Key: Ord + Clone {
+pub trait Key: Ord + Clone {
     /// The key of an object that can't be decoded.
     fn of(undecodable: &Undecodable) -> Self;
 }
@@ -22,23 +20,22 @@ impl Key for String {
     }
 }
 
-impl Key for Arc<ServiceName> {
-    fn of(Undecodable { namespace, name }: &Undecodable) -> Self {
-        let namespace = namespace.clone().unwrap_or_default();
-        Self::new(ServiceName { namespace, name: name.clone() })
+impl<K: Key> Key for Arc<K> {
+    fn of(undecodable: &Undecodable) -> Self {
+        Self::new(K::of(undecodable))
     }
 }
 
 /// What the lists of a kind have named: what a later one does not name is gone.
 #[derive(Debug)]
-pub(crate) struct Listing<K> {
+pub struct Listing<K> {
     /// The keys seen since a list began, while it lasts.
     listed: Option<BTreeSet<K>>,
     loaded: bool,
 }
 
 /// What an event says of objects: each one's key, and its value, if it is there and counts.
-pub(crate) type Updates<K, V> = Vec<(K, Option<V>)>;
+pub type Updates<K, V> = Vec<(K, Option<V>)>;
 
 impl<K> Default for Listing<K> {
     fn default() -> Self {
@@ -49,10 +46,10 @@ impl<K> Default for Listing<K> {
 impl<K: Key> Listing<K> {
     /// What an event says. `read` gives an object's key, and its value if it counts; an object that can't be decoded
     /// stays as it was. `known` are the objects of which something is known.
-    pub(crate) fn take_in<O, V, I: IntoIterator<Item = K>>(
+    pub fn take_in<'a, O, V, I: IntoIterator<Item = K>>(
         &mut self,
-        event: &Shown<O>,
-        read: impl Fn(&O) -> (K, Option<V>),
+        event: &'a Shown<O>,
+        read: impl Fn(&'a O) -> (K, Option<V>),
         known: impl FnOnce() -> I,
     ) -> Updates<K, V> {
         match event {
@@ -79,7 +76,7 @@ impl<K: Key> Listing<K> {
     }
 
     /// Whether everything was listed once.
-    pub(crate) fn is_loaded(&self) -> bool {
+    pub fn is_loaded(&self) -> bool {
         self.loaded
     }
 
@@ -87,6 +84,48 @@ impl<K: Key> Listing<K> {
         if let Some(listed) = &mut self.listed {
             listed.insert(key);
         }
+    }
+}
+
+/// The keys of all objects of a kind, also of those that can't be decoded.
+#[derive(Debug)]
+pub struct Inventory<K> {
+    listing: Listing<K>,
+    keys: BTreeSet<K>,
+}
+
+impl<K> Default for Inventory<K> {
+    fn default() -> Self {
+        Self { listing: Listing::default(), keys: BTreeSet::new() }
+    }
+}
+
+impl<K: Key> Inventory<K> {
+    /// What an event says: each key with its object, or with nothing if that is gone. An object that can't be decoded
+    /// is there, and stays as it was.
+    pub fn take_in<'a, O>(&mut self, event: &'a Shown<O>, key: impl Fn(&O) -> K) -> Updates<K, &'a O> {
+        let Self { listing, keys } = self;
+        if let Event::InitApply(Err(undecodable)) | Event::Apply(Err(undecodable)) = event {
+            keys.insert(K::of(undecodable));
+        }
+        let updates = listing.take_in(event, |object| (key(object), Some(object)), || keys.iter().cloned());
+        for (key, object) in &updates {
+            match object {
+                Some(_) => drop(keys.insert(key.clone())),
+                None => drop(keys.remove(key)),
+            }
+        }
+        updates
+    }
+
+    /// What there is.
+    pub fn known(&self) -> &BTreeSet<K> {
+        &self.keys
+    }
+
+    /// Whether everything was listed once.
+    pub fn is_loaded(&self) -> bool {
+        self.listing.is_loaded()
     }
 }
 
@@ -141,6 +180,30 @@ mod tests {
         ] {
             assert_eq!(told(&mut listing, &event, &["a", "b"]), expected, "{event:?}");
         }
+    }
+
+    #[test]
+    fn an_inventory_has_what_the_last_list_named_and_what_cannot_be_decoded() {
+        let mut inventory = Inventory::<String>::default();
+        let unreadable = || Err(Undecodable { namespace: None, name: "c".to_owned() });
+        for (event, expected) in [
+            (Event::Init, vec![]),
+            (Event::InitApply(Ok("a")), vec![("a", true)]),
+            (Event::InitApply(Ok("b")), vec![("b", true)]),
+            (Event::InitApply(Ok("c")), vec![("c", true)]),
+            (Event::InitDone, vec![]),
+            (Event::Apply(Ok("d")), vec![("d", true)]),
+            (Event::Delete(Ok("d")), vec![("d", false)]),
+            (Event::Init, vec![]),
+            (Event::InitApply(Ok("b")), vec![("b", true)]),
+            (Event::InitApply(unreadable()), vec![]),
+            (Event::InitDone, vec![("a", false)]),
+        ] {
+            let told = inventory.take_in(&event, |name: &&str| (*name).to_owned());
+            let told: Vec<_> = told.iter().map(|(key, object)| (key.as_str(), object.is_some())).collect();
+            assert_eq!(told, expected);
+        }
+        assert!(inventory.is_loaded() && inventory.known().iter().eq(["b", "c"]));
     }
 
     fn told(listing: &mut Listing<String>, event: &Shown<(&str, i32)>, known: &[&str]) -> String {

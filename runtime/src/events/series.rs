@@ -3,21 +3,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::notice::Notice;
+use super::News;
 
 /// How long after its last repetition an Event still counts further ones.
 const WINDOW: Duration = Duration::from_secs(360);
 /// Events that are remembered.
 const REMEMBERED: usize = 1024;
 
-/// The UID of a Service, and what is told about it.
-type Subject = (String, Notice);
-
 /// Events that were sent lately.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    sent: HashMap<Subject, Sent>,
-    order: VecDeque<Subject>,
+    sent: HashMap<News, Sent>,
+    order: VecDeque<News>,
 }
 
 #[derive(Debug)]
@@ -29,10 +26,10 @@ struct Sent {
 
 impl Recent {
     /// The name of the Event that told the same lately, and how often it has been told with this time.
-    pub(super) fn repeat(&mut self, subject: &Subject, now: Instant) -> Option<(String, u32)> {
-        let sent = self.sent.get_mut(subject)?;
+    pub(super) fn repeat(&mut self, news: &News, now: Instant) -> Option<(String, u32)> {
+        let sent = self.sent.get_mut(news)?;
         if now.saturating_duration_since(sent.last) > WINDOW {
-            self.forget(subject);
+            self.forget(news);
             return None;
         }
         (sent.count, sent.last) = (sent.count.saturating_add(1), now);
@@ -40,9 +37,9 @@ impl Recent {
     }
 
     /// Notes that an Event is sent for the first time.
-    pub(super) fn first(&mut self, subject: Subject, name: String, now: Instant) {
-        self.order.push_back(subject.clone());
-        self.sent.insert(subject, Sent { name, count: 1, last: now });
+    pub(super) fn first(&mut self, news: News, name: String, now: Instant) {
+        self.order.push_back(news.clone());
+        self.sent.insert(news, Sent { name, count: 1, last: now });
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
@@ -51,32 +48,32 @@ impl Recent {
     }
 
     /// Forgets an Event: it is not there any more, or never was.
-    pub(super) fn forget(&mut self, subject: &Subject) {
-        if self.sent.remove(subject).is_some() {
-            self.order.retain(|other| other != subject);
+    pub(super) fn forget(&mut self, news: &News) {
+        if self.sent.remove(news).is_some() {
+            self.order.retain(|other| other != news);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::clock;
+    use super::super::clock;
     use super::*;
 
     #[test]
     fn what_is_told_again_within_minutes_is_counted() {
         let start = clock();
-        let (subject, other) = (subject("a"), subject("b"));
+        let (first, other) = (news("a"), news("b"));
         let mut recent = Recent::default();
-        assert_eq!(recent.repeat(&subject, start), None);
-        recent.first(subject.clone(), "e".to_owned(), start);
+        assert_eq!(recent.repeat(&first, start), None);
+        recent.first(first.clone(), "e".to_owned(), start);
         assert_eq!(recent.repeat(&other, start), None);
-        assert_eq!(recent.repeat(&subject, start + WINDOW), Some(("e".to_owned(), 2)));
-        assert_eq!(recent.repeat(&subject, start + WINDOW * 2), Some(("e".to_owned(), 3)));
-        assert_eq!(recent.repeat(&subject, start + WINDOW * 4), None);
-        recent.first(subject.clone(), "f".to_owned(), start);
-        recent.forget(&subject);
-        assert_eq!(recent.repeat(&subject, start), None);
+        assert_eq!(recent.repeat(&first, start + WINDOW), Some(("e".to_owned(), 2)));
+        assert_eq!(recent.repeat(&first, start + WINDOW * 2), Some(("e".to_owned(), 3)));
+        assert_eq!(recent.repeat(&first, start + WINDOW * 4), None);
+        recent.first(first.clone(), "f".to_owned(), start);
+        recent.forget(&first);
+        assert_eq!(recent.repeat(&first, start), None);
     }
 
     #[test]
@@ -84,13 +81,21 @@ mod tests {
         let start = clock();
         let mut recent = Recent::default();
         for number in 0..2 * REMEMBERED {
-            recent.first(subject(&number.to_string()), String::new(), start);
+            recent.first(news(&number.to_string()), String::new(), start);
         }
         assert_eq!((recent.sent.len(), recent.order.len()), (REMEMBERED, REMEMBERED));
-        assert!(recent.repeat(&subject("0"), start).is_none());
+        assert!(recent.repeat(&news("0"), start).is_none());
     }
 
-    fn subject(uid: &str) -> Subject {
-        (uid.to_owned(), Notice::left())
+    fn news(note: &str) -> News {
+        News {
+            namespace: "default".to_owned(),
+            service: "web".to_owned(),
+            uid: None,
+            reason: "Allocated",
+            action: "Allocate",
+            note: note.to_owned(),
+            is_warning: false,
+        }
     }
 }
