@@ -228,6 +228,7 @@ impl Machine {
                     }
                     let due = until.min(now + self.timing.presence_silent / 2);
                     self.timers.set(Timer::Slot(link, address), Some(due));
+                    self.ask_gateways(link, now);
                 }
                 None => self.begin(link, address, cause, now),
             },

@@ -320,13 +320,18 @@ impl Machine {
         }
     }
 
-    fn ask_others(&mut self, link: LinkId, except: NodeId, now: Instant) {
+    /// Asks the hosts that are sure to be there.
+    pub(super) fn ask_gateways(&mut self, link: LinkId, now: Instant) {
         let Some(here) = self.link(link) else { return };
         let gateways: Vec<_> =
             here.gateways.iter().map(|it| (IpAddr::from(*it), frames::question((*it).into(), here))).collect();
         for (gateway, frame) in gateways {
             self.send_to_all(link, gateway, TransmitKind::Question, frame, now);
         }
+    }
+
+    fn ask_others(&mut self, link: LinkId, except: NodeId, now: Instant) {
+        self.ask_gateways(link, now);
         let others = self.neighbours_on(link).filter(|(node, it)| *node != except && it.takes_part());
         for node in others.map(|(node, _)| node).take(OTHERS).collect::<Vec<_>>() {
             self.ask_node(link, node);

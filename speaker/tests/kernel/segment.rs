@@ -44,6 +44,9 @@ impl Segment {
         self.peer_ip("address add 192.168.1.10/24 dev eth0");
         self.peer_ip("address add fd00::10/64 dev eth0 nodad");
         ip("link set lan0 up");
+        // A speaker claims nothing before it heard some other host: it asks the gateway.
+        ip("address replace 192.168.1.1/24 dev lan0");
+        ip("route replace default via 192.168.1.10");
     }
 
     /// Adds a second wire, `lan1`, and makes one segment of both: the peer's addresses move to its bridge `br0`.

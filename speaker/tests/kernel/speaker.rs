@@ -6,18 +6,18 @@ use std::sync::Arc;
 use ferrolb_placement::InterfaceFilter;
 use ferrolb_runtime::readiness::Readiness;
 use ferrolb_runtime::tasks::Tasks;
-use ferrolb_speaker::driver::{Driver, Notice, Wiring};
+use ferrolb_speaker::driver::{Cluster, Driver, Notice, Wiring};
 use ferrolb_speaker::metrics::Metrics;
 use ferrolb_speaker::net::LinkWatch;
 use ferrolb_speaker::net::exclusion::DEFAULT_PATTERNS;
-use ferrolb_speaker::ownership::{Desired, DesiredAddress, Standing};
+use ferrolb_speaker::ownership::{Candidate, DesiredAddress, NodeId};
 use tokio::sync::{mpsc, watch};
 
 use crate::segment::runtime;
 
 /// The driver and its links, on a thread like the binary's.
 pub(crate) struct Speaker {
-    desired: watch::Sender<Option<Arc<Desired>>>,
+    cluster: watch::Sender<Option<Cluster>>,
     thread: Option<std::thread::JoinHandle<()>>,
     tasks: Option<Tasks>,
     notices: mpsc::UnboundedReceiver<Notice>,
@@ -26,7 +26,8 @@ pub(crate) struct Speaker {
 
 impl Speaker {
     pub(crate) fn start() -> Self {
-        let (desired_sender, desired) = watch::channel(None);
+        let (cluster_sender, cluster) = watch::channel(None);
+        let (stopped, _) = watch::channel(None);
         let (links_sender, links) = watch::channel(None);
         let (notices_sender, notices) = mpsc::unbounded_channel();
         let tasks = Tasks::default();
@@ -35,7 +36,15 @@ impl Speaker {
         let metrics = Metrics::default();
         let promiscuous = "".parse().unwrap();
         let wiring =
-            Wiring { links, promiscuous, desired, notices: notices_sender, gate, metrics: metrics.clone() };
+            Wiring {
+            links,
+            promiscuous,
+            cluster,
+            notices: notices_sender,
+            gate,
+            stopped,
+            metrics: metrics.clone(),
+        };
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
                 let driver = Driver::new(1, wiring);
@@ -51,18 +60,24 @@ impl Speaker {
                 }
             });
         });
-        Self { desired: desired_sender, thread: Some(thread), tasks: Some(tasks), notices, metrics }
+        Self { cluster: cluster_sender, thread: Some(thread), tasks: Some(tasks), notices, metrics }
     }
 
     pub(crate) fn desire(&mut self, addresses: &[IpAddr]) {
         while self.notices.try_recv().is_ok() {}
+        let own = Candidate { node: NodeId::OWN, demoted: false, preference: 0 };
         let wanted = |address: &IpAddr| {
-            let services = [].into();
-            let wanted =
-                DesiredAddress { services, interfaces: InterfaceFilter::All, standing: Standing::First };
+            let wanted = DesiredAddress {
+                services: [].into(),
+                interfaces: InterfaceFilter::All,
+                candidates: [own].into(),
+                excluded: None,
+                first_address: *address,
+            };
             (*address, wanted)
         };
-        self.desired.send_replace(Some(Arc::new(addresses.iter().map(wanted).collect())));
+        let desired = Arc::new(addresses.iter().map(wanted).collect());
+        self.cluster.send_replace(Some(Cluster { desired, ..Cluster::default() }));
     }
 
     /// Waits until it has taken up what is desired, once its links are up.
@@ -84,7 +99,7 @@ impl Drop for Speaker {
     fn drop(&mut self) {
         // All parts of a process that stops may end before the driver looks.
         drop(self.tasks.take());
-        self.desired = watch::Sender::new(None);
+        self.cluster = watch::Sender::new(None);
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

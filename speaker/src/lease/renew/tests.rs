@@ -90,9 +90,22 @@ async fn the_last_renewal_waits_for_the_nodes_next_speaker() {
     stage.next().await;
     stage.held.wait_for(|held| *held).await.unwrap();
     drop(stage.tasks.take());
+    stage.stopped.send_replace(Some(Stop::Restart));
     let last = stage.next().await;
     assert_eq!(last.body["spec"]["leaseDurationSeconds"], 60);
     assert_eq!(last.body["spec"]["holderIdentity"], "node-1", "it is kept, not released");
+    stage.renewer.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_going_releases_its_lease_once_it_has_handed_over() {
+    let mut stage = Stage::start([]);
+    stage.next().await;
+    stage.held.wait_for(|held| *held).await.unwrap();
+    drop(stage.tasks.take());
+    assert!(timeout(Duration::from_secs(60), stage.requests.recv()).await.is_err(), "it still hands over");
+    stage.stopped.send_replace(Some(Stop::Leave));
+    assert_eq!(stage.next().await.body["spec"]["holderIdentity"], "");
     stage.renewer.await.unwrap().unwrap();
 }
 
