@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ferrolb_speaker::driver::Notice;
-use ferrolb_speaker::ownership::Event;
+use ferrolb_speaker::ownership::{Change, Event};
 
 use crate::driver::{VIP, VIP6, eventually, names_us};
 use crate::segment::{OUR_MAC, Segment, ip};
@@ -76,8 +76,8 @@ pub(crate) fn of_two_interfaces_on_one_segment_one_announces() {
     segment.plug_in_twice(OTHER_MAC);
     let address: IpAddr = VIP.parse().unwrap();
     speaker.await_notice(|notice| {
-        matches!(notice, Notice::Event(Event::Withdrawn { address: of, interface, cause, .. }, _)
-            if *of == address && interface == "lan1" && cause.reason() == "SameSegment")
+        matches!(notice, Notice::Event(Event { address: of, interface, change: Change::Withdrawn(cause), .. }, _)
+            if *of == address && &**interface == "lan1" && cause.reason() == "SameSegment")
     });
     for _ in 0..5 {
         segment.peer_ip("neighbor flush dev br0");
