@@ -32,13 +32,13 @@ const GRACE: Duration = Duration::from_secs(8);
 /// Why the speaker can't go on.
 #[derive(Debug, thiserror::Error)]
 enum WireError {
-    #[error("the thread for the wire can't be started: {0}")]
+    #[error("the thread for the links can't be started: {0}")]
     Thread(std::io::Error),
     #[error(transparent)]
     Links(#[from] LinkError),
     #[error(transparent)]
-    Source(#[from] driver::SourceEnded),
-    #[error("the thread for the wire panicked")]
+    Driver(#[from] driver::DriverError),
+    #[error("the thread for the links panicked")]
     Panicked,
 }
 
@@ -89,7 +89,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         gate: readiness.gate("sockets"),
         metrics: metrics.clone(),
     };
-    let driver = Driver::new(jitter::seed(&node), driver);
+    let driver = Driver::new(jitter::seed(&node), driver)?;
     tasks.spawn("wire", on_thread(driver, patterns, links_sender, tasks.shutdown()));
 
     let control = control::Wiring {
@@ -133,7 +133,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs what touches the wire on a thread and runtime of its own, and resolves when it ends.
+/// Runs what follows the links, and passes on to the driver what it has to know, on a thread and runtime of its own, so
+/// that no work for the API delays it; resolves when it ends.
 async fn on_thread(
     driver: Driver,
     patterns: Patterns,
@@ -154,7 +155,7 @@ async fn on_thread(
         // An error means that nobody waits any more, as the process ends.
         _ = sender.send(result);
     };
-    thread::Builder::new().name("wire".to_owned()).spawn(wire).map_err(WireError::Thread)?;
+    thread::Builder::new().name("links".to_owned()).spawn(wire).map_err(WireError::Thread)?;
     ended.await.map_err(|_| WireError::Panicked)?
 }
 
