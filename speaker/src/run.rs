@@ -22,7 +22,7 @@ use crate::kube::status::StatusWriter;
 use crate::kube::watch::changes;
 use crate::lease::renew::{Renewer, Surroundings};
 use crate::link::Links;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, register_owned};
 use crate::net::exclusion::Patterns;
 use crate::net::{LinkError, LinkWatch};
 
@@ -80,6 +80,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (held_sender, held) = watch::channel(false);
     let (surroundings_sender, surroundings) = watch::channel(Surroundings::default());
     let (reports_sender, reports) = watch::channel(None);
+    register_owned(&mut registry, &node, reports.clone());
 
     let driver = driver::Wiring {
         links: links.clone(),
@@ -100,7 +101,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         surroundings: surroundings_sender,
         reports: reports_sender,
         gate: readiness.gate("caches"),
-        metrics: metrics.clone(),
     };
     let control = Control::new(&node, Index::new(scope), control);
     tasks.spawn("control", control.run(changes(&client, &namespace), tasks.shutdown()));

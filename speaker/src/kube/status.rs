@@ -1,7 +1,9 @@
 //! Writes what this node does for Services: a `ServiceL2Status` for each, and an Event when it begins.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferrolb_crds::names;
@@ -9,9 +11,10 @@ use ferrolb_crds::service_l2_status::{
     InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
 };
 use ferrolb_runtime::tasks::Shutdown;
+use ferrolb_runtime::watch::PAGE_SIZE;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -20,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::ownership::ServiceName;
-use crate::report::ServiceReport;
+use crate::report::{Reports, ServiceReport};
 
 /// A request that takes longer has failed: its connection may be dead without either end knowing.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,20 +32,9 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// Writes under way at once.
 const CONCURRENCY: usize = 8;
-/// Writes after which it is looked whether something else is wanted.
+/// Writes after which it is looked whether something else is wanted. The recorder of Events remembers each of them for
+/// minutes, to count what is repeated: it forgets them then.
 const PART: usize = 128;
-
-/// What the node does for Services; `None` while it has not decided yet after its start.
-pub type Reports = Option<BTreeMap<ServiceName, Reported>>;
-
-/// A report, and the UID of its Service for the Event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reported {
-    /// The report.
-    pub report: ServiceReport,
-    /// The Service's UID.
-    pub uid: Option<String>,
-}
 
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
@@ -54,30 +46,37 @@ enum WriteError {
 
 /// Keeps the node's `ServiceL2Status` objects as its reports are.
 pub struct StatusWriter {
+    client: Client,
     api: Api<ServiceL2Status>,
     recorder: Recorder,
     node: String,
     namespace: String,
     /// What the API server has, as far as we know.
-    written: BTreeMap<ServiceName, ServiceL2StatusStatus>,
+    written: BTreeMap<Arc<ServiceName>, Written>,
+}
+
+/// What an object says; the object itself would take a multiple of the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Written {
+    role: Role,
+    /// A hash of all but how and when that came about.
+    hash: u64,
 }
 
 /// A write of one object.
 struct Write {
-    service: ServiceName,
+    service: Arc<ServiceName>,
     status: ServiceL2StatusStatus,
-    namespace: String,
     event: Option<(Event, ObjectReference)>,
 }
 
 impl StatusWriter {
     /// A writer for the objects of a node.
     pub fn new(client: Client, node: &str, namespace: &str) -> Self {
-        let reporter =
-            Reporter { controller: names::SPEAKER_MANAGER.to_owned(), instance: Some(node.to_owned()) };
         Self {
             api: Api::namespaced(client.clone(), namespace),
-            recorder: Recorder::new(client, reporter),
+            recorder: recorder_of(&client, node),
+            client,
             node: node.to_owned(),
             namespace: namespace.to_owned(),
             written: BTreeMap::new(),
@@ -143,13 +142,21 @@ impl StatusWriter {
             *loaded = true;
         }
         let mut refused = None;
-        let mut writes = self.outdated(&wanted).collect::<Vec<_>>().into_iter();
-        while writes.len() > 0 {
-            let part = stream::iter(writes.by_ref().take(PART).collect::<Vec<_>>());
+        let mut reports = wanted.iter();
+        while reports.len() > 0 {
+            let writes = reports.by_ref().filter_map(|(service, report)| self.outdated(service, report));
+            let part = stream::iter(writes.take(PART).collect::<Vec<_>>());
+            let (api, recorder, namespace) = (&self.api, &self.recorder, &self.namespace);
             let mut sent =
-                part.map(|write| write.send(&self.api, &self.recorder)).buffer_unordered(CONCURRENCY);
+                part.map(|write| write.send(api, recorder, namespace)).buffer_unordered(CONCURRENCY);
+            let mut count = 0;
             while let Some((service, result)) = sent.next().await {
-                set_aside(&mut refused, result.map(|status| _ = self.written.insert(service, status)))?;
+                count += 1;
+                set_aside(&mut refused, result.map(|written| _ = self.written.insert(service, written)))?;
+            }
+            drop(sent);
+            if count == PART {
+                self.recorder = recorder_of(&self.client, &self.node);
             }
             if changed() {
                 return Ok(false);
@@ -163,35 +170,31 @@ impl StatusWriter {
         refused.map_or(Ok(true), Err)
     }
 
-    /// The writes that make the objects what is wanted.
-    fn outdated(&self, wanted: &BTreeMap<ServiceName, Reported>) -> impl Iterator<Item = Write> {
-        wanted.iter().filter_map(|(service, reported)| {
-            let status = content(&self.node, service, &reported.report);
-            let known = self.written.get(service);
-            let begins = known.is_none_or(|known| known.role != Role::Owner);
-            let event = begins.then(|| announcing(&self.node, service, reported));
-            let outdated = known.is_none_or(|known| !says_the_same(known, &status));
-            outdated.then(|| Write {
-                service: service.clone(),
-                status,
-                namespace: self.namespace.clone(),
-                event,
-            })
-        })
+    /// The write that makes an object what is wanted, if it is not.
+    fn outdated(&self, service: &Arc<ServiceName>, report: &ServiceReport) -> Option<Write> {
+        let status = content(&self.node, service, report);
+        let known = self.written.get(service);
+        if known == Some(&Written::from(&status)) {
+            return None;
+        }
+        let begins = known.is_none_or(|known| known.role != Role::Owner);
+        let event = begins.then(|| announcing(&self.node, service, report));
+        Some(Write { service: service.clone(), status, event })
     }
 
     async fn load(&mut self) -> Result<(), WriteError> {
-        let params = ListParams::default().labels(&format!(
-            "{}={}",
-            names::NODE_LABEL,
-            names::label_value(&self.node)
-        ));
-        let objects = answer(self.api.list(&params)).await?;
-        for status in objects.items.into_iter().filter_map(|object| object.status) {
-            let name = status.service_name.clone();
-            self.written.insert(ServiceName { namespace: status.service_namespace.clone(), name }, status);
+        let of_node = format!("{}={}", names::NODE_LABEL, names::label_value(&self.node));
+        let mut params = ListParams::default().labels(&of_node).limit(PAGE_SIZE);
+        loop {
+            let page = answer(self.api.list(&params)).await?;
+            for status in page.items.into_iter().filter_map(|object| object.status) {
+                let (written, name) = (Written::from(&status), status.service_name);
+                let service = ServiceName { namespace: status.service_namespace, name };
+                self.written.insert(service.into(), written);
+            }
+            let Some(next) = page.metadata.continue_.filter(|next| !next.is_empty()) else { return Ok(()) };
+            params = params.continue_token(&next);
         }
-        Ok(())
     }
 
     async fn delete(&mut self, service: &ServiceName) -> Result<(), WriteError> {
@@ -211,9 +214,11 @@ impl Write {
         self,
         api: &Api<ServiceL2Status>,
         recorder: &Recorder,
-    ) -> (ServiceName, Result<ServiceL2StatusStatus, WriteError>) {
-        let Self { service, status, namespace, event } = self;
-        let object = object(&namespace, status.clone());
+        namespace: &str,
+    ) -> (Arc<ServiceName>, Result<Written, WriteError>) {
+        let Self { service, status, event } = self;
+        let written = Written::from(&status);
+        let object = object(namespace, status);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
         if let Err(error) = answer(api.patch(name, &params, &Patch::Apply(&object))).await {
@@ -224,22 +229,49 @@ impl Write {
         {
             debug!(%service, %error, "an Event can't be published");
         }
-        (service, Ok(status))
+        (service, Ok(written))
     }
 }
 
+impl From<&ServiceL2StatusStatus> for Written {
+    fn from(status: &ServiceL2StatusStatus) -> Self {
+        // A restart changes when and how it came about, and nothing else.
+        let ServiceL2StatusStatus {
+            node,
+            service_name: _,
+            service_namespace: _,
+            role,
+            ips,
+            interfaces,
+            conditions,
+            reason: _,
+            since: _,
+        } = status;
+        let mut hasher = DefaultHasher::new();
+        (node, role, ips, interfaces).hash(&mut hasher);
+        for Condition { type_, status, reason, message, last_transition_time, observed_generation } in
+            conditions
+        {
+            (type_, status, reason, message, last_transition_time.0, observed_generation).hash(&mut hasher);
+        }
+        Self { role: *role, hash: hasher.finish() }
+    }
+}
+
+fn recorder_of(client: &Client, node: &str) -> Recorder {
+    let reporter =
+        Reporter { controller: names::SPEAKER_MANAGER.to_owned(), instance: Some(node.to_owned()) };
+    Recorder::new(client.clone(), reporter)
+}
+
 /// The Event that tells that a node begins to announce, and the Service that it is about.
-fn announcing(
-    node: &str,
-    service: &ServiceName,
-    Reported { report, uid }: &Reported,
-) -> (Event, ObjectReference) {
+fn announcing(node: &str, service: &ServiceName, report: &ServiceReport) -> (Event, ObjectReference) {
     let reference = ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("Service".to_owned()),
         namespace: Some(service.namespace.clone()),
         name: Some(service.name.clone()),
-        uid: uid.clone(),
+        uid: report.uid.as_deref().map(str::to_owned),
         ..Default::default()
     };
     let (ips, interfaces) = (list(&report.ips), list(&report.interfaces));
@@ -276,7 +308,7 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
         service_namespace: service.namespace.clone(),
         role: Role::Owner,
         ips: report.ips.iter().map(ToString::to_string).collect(),
-        interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.clone() }).collect(),
+        interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.to_string() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),
         conditions: Vec::new(),
@@ -299,12 +331,6 @@ fn object(namespace: &str, status: ServiceL2StatusStatus) -> ServiceL2Status {
         spec: ServiceL2StatusFields {},
         status: Some(status),
     }
-}
-
-/// Whether two reports differ in nothing but how and when they came about: a restart changes nothing.
-fn says_the_same(known: &ServiceL2StatusStatus, new: &ServiceL2StatusStatus) -> bool {
-    let reason = known.reason.clone();
-    *known == ServiceL2StatusStatus { since: known.since.clone(), reason, ..new.clone() }
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {

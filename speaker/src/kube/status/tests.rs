@@ -133,14 +133,15 @@ impl Stage {
     fn report(&self, services: &[(&str, &str)]) {
         let reported = |&(service, ip): &(&str, &str)| {
             let report = ServiceReport {
+                uid: Some(format!("uid-{service}").into()),
                 ips: [ip.parse().unwrap()].into(),
-                interfaces: ["eth0".to_owned()].into(),
+                interfaces: ["eth0".into()].into(),
                 reason: "BestCandidate",
                 since: Timestamp::UNIX_EPOCH,
             };
-            (name(service), Reported { report, uid: Some(format!("uid-{service}")) })
+            (Arc::new(name(service)), report)
         };
-        self.reports.send_replace(Some(services.iter().map(reported).collect()));
+        self.reports.send_replace(Some(Arc::new(services.iter().map(reported).collect())));
     }
 
     /// The next request that changes something.
@@ -167,8 +168,9 @@ impl Stage {
 
 fn written(service: &str, ip: &str) -> Value {
     let report = ServiceReport {
+        uid: None,
         ips: [ip.parse().unwrap()].into(),
-        interfaces: ["eth0".to_owned()].into(),
+        interfaces: ["eth0".into()].into(),
         reason: "LinkUp",
         since: Timestamp::from_second(1000).unwrap(),
     };
