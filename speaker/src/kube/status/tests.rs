@@ -107,13 +107,17 @@ struct Stage {
 }
 
 impl Stage {
-    /// The server has these objects, and gives these answers to the first writes.
+    /// The server has these objects, each on a page of its own, and gives these answers to the first writes.
     fn start(objects: Vec<Value>, answers: impl IntoIterator<Item = Answer>) -> Self {
         let mut answers = VecDeque::from_iter(answers);
         let (client, requests) = server(move |seen| {
             if seen.method == Method::GET {
+                let (_, page) = seen.query.split_once("&continue=").unwrap_or_default();
+                let page: usize = page.parse().unwrap_or(0);
+                let next = (page + 1 < objects.len()).then(|| (page + 1).to_string());
                 let list = json!({
-                    "apiVersion": "ferrolb.io/v1beta1", "kind": "ServiceL2StatusList", "metadata": {}, "items": objects,
+                    "apiVersion": "ferrolb.io/v1beta1", "kind": "ServiceL2StatusList",
+                    "metadata": { "continue": next }, "items": objects.get(page..=page).unwrap_or_default(),
                 });
                 return Answer::Ok(Some(list));
             }
