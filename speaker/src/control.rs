@@ -1,6 +1,5 @@
 //! The loop between the API and the wire: watches come in, wishes for the machine and reports go out.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,13 +14,11 @@ use tracing::{info, warn};
 
 use crate::driver::{Notice, SourceEnded};
 use crate::kube::index::Index;
-use crate::kube::status::{Reported, Reports};
 use crate::kube::watch::Change;
 use crate::lease::renew::Surroundings;
 use crate::link::Links;
-use crate::metrics::Metrics;
 use crate::ownership::{Desired, Event, ServiceName};
-use crate::report::{Owned, ServiceReport};
+use crate::report::{Owned, Reports};
 
 /// Changes often come several at a time: a plan is made this long after the first of them.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -42,8 +39,6 @@ pub struct Wiring {
     pub reports: watch::Sender<Reports>,
     /// Opened once everything was listed.
     pub gate: Gate,
-    /// Shows what is owned.
-    pub metrics: Metrics,
 }
 
 /// Keeps the index, plans, and reports.
@@ -177,17 +172,7 @@ impl Control {
             return;
         }
         let Some(desired) = self.wiring.desired.borrow().clone() else { return };
-        let reports = self.owned.reports(&desired);
-        self.wiring.metrics.set_owned(&self.node, &reports);
-        self.report(reports);
-    }
-
-    fn report(&self, reports: BTreeMap<ServiceName, ServiceReport>) {
-        let reported = reports.into_iter().map(|(service, report)| {
-            let uid = self.index.service_uid(&service).map(str::to_owned);
-            (service, Reported { report, uid })
-        });
-        let reports = Some(reported.collect());
+        let reports = Some(Arc::new(self.owned.reports(&desired, |service| self.index.service(service))));
         self.wiring.reports.send_if_modified(|known| {
             let differs = *known != reports;
             *known = reports;

@@ -3,19 +3,17 @@
 //! It runs on a thread of its own, so that no work for the API delays an answer: a frame is answered from memory,
 //! whatever the API server does.
 
-use std::future::poll_fn;
+mod thread;
+
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ferrolb_runtime::readiness::Gate;
-use ferrolb_runtime::tasks::Shutdown;
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info, trace, warn};
 
 use crate::link::Links;
@@ -25,9 +23,11 @@ use crate::net::{Groups, Opened, Port, Protocol, Sockets};
 use crate::ownership::{Desired, Event, Machine, Reception, Transmit, TransmitKind};
 use crate::wire::Frame;
 
+pub use self::thread::DriverError;
+
 /// Longer frames are cut off, and then refused: no question that we answer comes near.
 const BUFFER_LEN: usize = 2048;
-/// Frames received, frames sent and events carried out before the rest of the loop has its turn.
+/// Frames sent and events carried out before the rest of the loop has its turn.
 const BATCH: usize = 64;
 /// How often kernel drops are read, and missing sockets and groups are tried again.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -75,74 +75,63 @@ pub struct SourceEnded(pub(crate) &'static str);
 
 impl Driver {
     /// A driver that knows nothing yet. `seed` makes its timing differ from other nodes'.
-    pub fn new(seed: u64, wiring: Wiring) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the process has too many open files.
+    pub fn new(seed: u64, wiring: Wiring) -> io::Result<Self> {
+        Ok(Self {
             machine: Machine::new(seed),
-            sockets: Sockets::default(),
+            sockets: Sockets::new()?,
             groups: Groups::default(),
             links: Links::new(),
             wiring,
             unsettled: false,
-        }
+        })
     }
 
-    /// Answers and announces until shutdown.
-    ///
-    /// # Errors
-    /// When there is nobody to tell it about links or wishes any more.
-    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), SourceEnded> {
-        let mut stop = pin!(shutdown.requested());
-        let mut upkeep = interval(UPKEEP);
-        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    fn take_turns(mut self, stopped: &AtomicBool) -> Result<(), DriverError> {
         let mut buffer = [0; BUFFER_LEN];
+        let mut upkeep = now();
+        // What was told before the first wait did not ring.
+        let mut rung = true;
         loop {
-            let due = self.machine.poll_timeout().filter(|_| !self.unsettled);
-            let unsettled = self.unsettled;
-            let timeout = async {
-                match due {
-                    Some(due) => sleep_until(due.into()).await,
-                    None if unsettled => {}
-                    None => std::future::pending().await,
-                }
-            };
-            // In this order: what ended because of the shutdown is no error, and frames, of which there may always be
-            // another, come last here. But whatever happened, a batch of them is answered after it.
-            tokio::select! {
-                biased;
-                () = &mut stop => return Ok(()),
-                changed = self.wiring.links.changed() => {
-                    changed.map_err(|_| SourceEnded("the watch of links"))?;
-                    self.take_links();
-                }
-                changed = self.wiring.desired.changed() => {
-                    changed.map_err(|_| SourceEnded("the control loop"))?;
-                    self.take_desired();
-                }
-                () = timeout => self.machine.handle_timeout(now()),
-                _ = upkeep.tick() => self.maintain(),
-                (port, received) = poll_fn(|cx| self.sockets.poll_receive(cx, &mut buffer)) => {
-                    self.received(port, received, &buffer);
-                }
+            if stopped.load(Ordering::Acquire) {
+                return Ok(());
             }
-            self.drain(&mut buffer).await;
+            if rung {
+                self.take_news()?;
+            }
+            while let Some((port, received)) = self.sockets.receive(&mut buffer) {
+                self.received(port, received, &buffer);
+            }
+            let now = now();
+            if self.due().is_some_and(|due| due <= now) {
+                self.machine.handle_timeout(now);
+            }
+            if upkeep <= now {
+                upkeep = now + UPKEEP;
+                self.maintain();
+            }
             self.settle();
             self.send_up_to(BATCH);
+            let next = if self.unsettled { now } else { self.due().map_or(upkeep, |due| due.min(upkeep)) };
+            rung = self.sockets.wait(Some(next.saturating_duration_since(now))).map_err(DriverError::Wait)?;
         }
     }
 
-    /// Answers what is there already, up to a batch.
-    async fn drain(&mut self, buffer: &mut [u8]) {
-        for _ in 0..BATCH {
-            let next = poll_fn(|cx| {
-                let received = self.sockets.poll_receive(cx, buffer);
-                Poll::Ready(match received {
-                    Poll::Ready(received) => Some(received),
-                    Poll::Pending => None,
-                })
-            });
-            let Some((port, received)) = next.await else { return };
-            self.received(port, received, buffer);
+    /// When the machine has something to do next.
+    fn due(&self) -> Option<Instant> {
+        self.machine.poll_timeout().filter(|_| !self.unsettled)
+    }
+
+    fn take_news(&mut self) -> Result<(), SourceEnded> {
+        if self.wiring.links.has_changed().map_err(|_| SourceEnded("the watch of links"))? {
+            self.take_links();
         }
+        if self.wiring.desired.has_changed().map_err(|_| SourceEnded("the control loop"))? {
+            self.take_desired();
+        }
+        Ok(())
     }
 
     fn received(&mut self, (link, protocol): Port, received: io::Result<usize>, buffer: &[u8]) {

@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
 use crate::link::LinkId;
 use crate::ownership::{Desired, Event, ServiceName};
 
+/// What the node does for Services; `None` while it has not decided yet after its start.
+pub type Reports = Option<Arc<BTreeMap<Arc<ServiceName>, ServiceReport>>>;
+
 /// What the node owns, kept from the machine's events.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Owned {
     addresses: BTreeMap<(IpAddr, LinkId), Holding>,
+    /// Names of interfaces, each once in memory.
+    interfaces: BTreeSet<Arc<str>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Holding {
-    interface: String,
+    interface: Arc<str>,
     reason: &'static str,
     since: Timestamp,
 }
@@ -24,10 +30,12 @@ struct Holding {
 /// What the node owns of one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceReport {
-    /// The owned addresses.
-    pub ips: BTreeSet<IpAddr>,
-    /// The interfaces on which they are announced.
-    pub interfaces: BTreeSet<String>,
+    /// The Service's UID, if it is known.
+    pub uid: Option<Arc<str>>,
+    /// The owned addresses, ascending.
+    pub ips: Vec<IpAddr>,
+    /// The interfaces on which they are announced, in the order of their names.
+    pub interfaces: Vec<Arc<str>>,
     /// Why the node owns them: the cause that came last.
     pub reason: &'static str,
     /// Since when: the latest of the changes.
@@ -39,7 +47,8 @@ impl Owned {
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::Announcing { address, link, interface, cause, .. } => {
-                let holding = Holding { interface: interface.clone(), reason: cause.reason(), since: at };
+                let interface = self.interface(interface);
+                let holding = Holding { interface, reason: cause.reason(), since: at };
                 self.addresses.insert((*address, *link), holding);
             }
             Event::Withdrawn { address, link, .. } => {
@@ -48,20 +57,33 @@ impl Owned {
         }
     }
 
-    /// The reports on all Services of which the node owns an address.
-    pub fn reports(&self, desired: &Desired) -> BTreeMap<ServiceName, ServiceReport> {
-        let mut reports: BTreeMap<ServiceName, ServiceReport> = BTreeMap::new();
+    /// The reports on all Services of which the node owns an address. `known` gives a Service's name as it is in memory
+    /// already, and its UID.
+    pub fn reports(
+        &self,
+        desired: &Desired,
+        known: impl Fn(&ServiceName) -> Option<(Arc<ServiceName>, Arc<str>)>,
+    ) -> BTreeMap<Arc<ServiceName>, ServiceReport> {
+        let mut reports: BTreeMap<Arc<ServiceName>, ServiceReport> = BTreeMap::new();
         for ((address, _), holding) in &self.addresses {
             let services = desired.get(address).into_iter().flat_map(|wanted| wanted.services.iter());
-            for service in services {
-                let report = reports.entry(service.clone()).or_insert_with(|| ServiceReport {
-                    ips: BTreeSet::new(),
-                    interfaces: BTreeSet::new(),
+            for name in services {
+                let (service, uid) = known(name).unzip();
+                let service = service.unwrap_or_else(|| Arc::new(name.clone()));
+                let report = reports.entry(service).or_insert_with(|| ServiceReport {
+                    uid,
+                    ips: Vec::with_capacity(1),
+                    interfaces: Vec::with_capacity(1),
                     reason: holding.reason,
                     since: holding.since,
                 });
-                report.ips.insert(*address);
-                report.interfaces.insert(holding.interface.clone());
+                // Each address comes once for each link.
+                if report.ips.last() != Some(address) {
+                    report.ips.push(*address);
+                }
+                if let Err(place) = report.interfaces.binary_search(&holding.interface) {
+                    report.interfaces.insert(place, holding.interface.clone());
+                }
                 if holding.since > report.since {
                     (report.since, report.reason) = (holding.since, holding.reason);
                 }
@@ -69,12 +91,20 @@ impl Owned {
         }
         reports
     }
+
+    fn interface(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.interfaces.get(name) {
+            return known.clone();
+        }
+        self.interfaces.retain(|name| Arc::strong_count(name) > 1);
+        let name = Arc::<str>::from(name);
+        self.interfaces.insert(name.clone());
+        name
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ferrolb_placement::InterfaceFilter;
 
     use super::*;
@@ -89,10 +119,14 @@ mod tests {
         owned.apply(&announcing(v4, 2), at(1));
         owned.apply(&announcing(v4, 3), at(2));
         owned.apply(&announcing(v6, 2), at(3));
-        let reports = owned.reports(&desired);
+        let uid = Arc::<str>::from("uid-web");
+        let known =
+            |service: &ServiceName| (service.name == "web").then(|| (Arc::new(name("web")), uid.clone()));
+        let reports = owned.reports(&desired, known);
         assert_eq!(
             reports[&name("web")],
             ServiceReport {
+                uid: Some(uid.clone()),
                 ips: [v4, v6].into(),
                 interfaces: ["eth2".into(), "eth3".into()].into(),
                 reason: "BestCandidate",
@@ -107,7 +141,7 @@ mod tests {
         let mut owned = Owned::default();
         let v4: IpAddr = "192.168.1.240".parse().unwrap();
         owned.apply(&announcing(v4, 2), at(1));
-        assert!(owned.reports(&Desired::new()).is_empty());
+        assert!(owned.reports(&Desired::new(), |_| None).is_empty());
         let withdrawn = Event::Withdrawn {
             address: v4,
             link: LinkId(2),
@@ -116,7 +150,7 @@ mod tests {
             cause: LossCause::NotAdvertised,
         };
         owned.apply(&withdrawn, at(2));
-        assert!(owned.reports(&desired([(v4, &["web"][..])])).is_empty());
+        assert!(owned.reports(&desired([(v4, &["web"][..])]), |_| None).is_empty());
     }
 
     fn announcing(address: IpAddr, link: u32) -> Event {

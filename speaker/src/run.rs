@@ -25,7 +25,7 @@ use crate::kube::status::StatusWriter;
 use crate::kube::watch::changes;
 use crate::lease::renew::{Renewer, Surroundings};
 use crate::link::Links;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, register_owned};
 use crate::net::exclusion::Patterns;
 use crate::net::{LinkError, LinkWatch};
 
@@ -35,13 +35,13 @@ const GRACE: Duration = Duration::from_secs(8);
 /// Why the speaker can't go on.
 #[derive(Debug, thiserror::Error)]
 enum WireError {
-    #[error("the thread for the wire can't be started: {0}")]
+    #[error("the thread for the links can't be started: {0}")]
     Thread(std::io::Error),
     #[error(transparent)]
     Links(#[from] LinkError),
     #[error(transparent)]
-    Source(#[from] driver::SourceEnded),
-    #[error("the thread for the wire panicked")]
+    Driver(#[from] driver::DriverError),
+    #[error("the thread for the links panicked")]
     Panicked,
 }
 
@@ -83,6 +83,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (held_sender, held) = watch::channel(false);
     let (surroundings_sender, surroundings) = watch::channel(Surroundings::default());
     let (reports_sender, reports) = watch::channel(None);
+    register_owned(&mut registry, &node, reports.clone());
 
     let driver = driver::Wiring {
         links: links.clone(),
@@ -92,7 +93,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         gate: readiness.gate("sockets"),
         metrics: metrics.clone(),
     };
-    let driver = Driver::new(jitter::seed(&node), driver);
+    let driver = Driver::new(jitter::seed(&node), driver)?;
     tasks.spawn("wire", on_thread(driver, patterns, links_sender, tasks.shutdown()));
 
     let control = control::Wiring {
@@ -103,7 +104,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         surroundings: surroundings_sender,
         reports: reports_sender,
         gate: readiness.gate("caches"),
-        metrics: metrics.clone(),
     };
     let control = Control::new(&node, Index::new(scope), control);
     tasks.spawn("control", control.run(changes(&client, &namespace), tasks.shutdown()));
@@ -144,7 +144,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs what touches the wire on a thread and runtime of its own, and resolves when it ends.
+/// Runs what follows the links, and passes on to the driver what it has to know, on a thread and runtime of its own, so
+/// that no work for the API delays it; resolves when it ends.
 async fn on_thread(
     driver: Driver,
     patterns: Patterns,
@@ -165,7 +166,7 @@ async fn on_thread(
         // An error means that nobody waits any more, as the process ends.
         _ = sender.send(result);
     };
-    thread::Builder::new().name("wire".to_owned()).spawn(wire).map_err(WireError::Thread)?;
+    thread::Builder::new().name("links".to_owned()).spawn(wire).map_err(WireError::Thread)?;
     ended.await.map_err(|_| WireError::Panicked)?
 }
 

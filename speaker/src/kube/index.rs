@@ -40,7 +40,7 @@ pub struct Index {
     own: Speaker,
     own_uid: Option<String>,
     /// The UIDs of the Services that count.
-    uids: BTreeMap<Arc<ServiceName>, Box<str>>,
+    uids: BTreeMap<Arc<ServiceName>, Arc<str>>,
     /// Whose Lease each one is, by its name.
     leases: BTreeMap<String, String>,
     listings: Listings,
@@ -132,9 +132,9 @@ impl Index {
         self.own_uid.as_deref()
     }
 
-    /// The UID of a Service that counts.
-    pub fn service_uid(&self, service: &ServiceName) -> Option<&str> {
-        self.uids.get(service).map(|uid| &**uid)
+    /// The name of a Service that counts, as it is in memory already, and its UID.
+    pub fn service(&self, service: &ServiceName) -> Option<(Arc<ServiceName>, Arc<str>)> {
+        self.uids.get_key_value(service).map(|(name, uid)| (name.clone(), uid.clone()))
     }
 
     /// Brings the plan up to date, with this node's own interfaces as it knows them itself. Says whether it changed.
@@ -255,13 +255,13 @@ type Read<K, V> = (K, Option<V>);
 fn read_service(
     service: &Service,
     scope: &Scope,
-) -> Read<Arc<ServiceName>, (ServiceFacts, Option<Box<str>>)> {
+) -> Read<Arc<ServiceName>, (ServiceFacts, Option<Arc<str>>)> {
     let spec = service.spec.as_ref();
     let ours = spec.is_some_and(|spec| {
         spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class == scope.class
     });
     let facts = ours.then(|| ServiceFacts::from(service)).filter(|facts| !facts.addresses.is_empty());
-    let uid = service.metadata.uid.as_deref().map(Box::from);
+    let uid = service.metadata.uid.as_deref().map(Arc::from);
     (service_name(&service.metadata), facts.map(|facts| (facts, uid)))
 }
 

@@ -38,7 +38,7 @@ impl Speaker {
             Wiring { links, promiscuous, desired, notices: notices_sender, gate, metrics: metrics.clone() };
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
-                let driver = Driver::new(1, wiring);
+                let driver = Driver::new(1, wiring).unwrap();
                 let mut watch = LinkWatch::open(DEFAULT_PATTERNS.parse().unwrap()).unwrap();
                 let follow = async {
                     loop {

@@ -113,13 +113,17 @@ struct Stage {
 }
 
 impl Stage {
-    /// The server has these objects, and gives these answers to the first writes.
+    /// The server has these objects, each on a page of its own, and gives these answers to the first writes.
     fn start(objects: Vec<Value>, answers: impl IntoIterator<Item = Answer>) -> Self {
         let mut answers = VecDeque::from_iter(answers);
         let (client, requests) = server(move |seen| {
             if seen.method == Method::GET {
+                let (_, page) = seen.query.split_once("&continue=").unwrap_or_default();
+                let page: usize = page.parse().unwrap_or(0);
+                let next = (page + 1 < objects.len()).then(|| (page + 1).to_string());
                 let list = json!({
-                    "apiVersion": "ferrolb.io/v1beta1", "kind": "ServiceL2StatusList", "metadata": {}, "items": objects,
+                    "apiVersion": "ferrolb.io/v1beta1", "kind": "ServiceL2StatusList",
+                    "metadata": { "continue": next }, "items": objects.get(page..=page).unwrap_or_default(),
                 });
                 return Answer::Ok(Some(list));
             }
@@ -142,14 +146,15 @@ impl Stage {
     fn report(&self, services: &[(&str, &str)]) {
         let reported = |&(service, ip): &(&str, &str)| {
             let report = ServiceReport {
+                uid: Some(format!("uid-{service}").into()),
                 ips: [ip.parse().unwrap()].into(),
-                interfaces: ["eth0".to_owned()].into(),
+                interfaces: ["eth0".into()].into(),
                 reason: "BestCandidate",
                 since: Timestamp::UNIX_EPOCH,
             };
-            (name(service), Reported { report, uid: Some(format!("uid-{service}")) })
+            (Arc::new(name(service)), report)
         };
-        self.reports.send_replace(Some(services.iter().map(reported).collect()));
+        self.reports.send_replace(Some(Arc::new(services.iter().map(reported).collect())));
     }
 
     /// The next write to a report.
@@ -194,8 +199,9 @@ impl Stage {
 
 fn written(service: &str, ip: &str) -> Value {
     let report = ServiceReport {
+        uid: None,
         ips: [ip.parse().unwrap()].into(),
-        interfaces: ["eth0".to_owned()].into(),
+        interfaces: ["eth0".into()].into(),
         reason: "LinkUp",
         since: Timestamp::from_second(1000).unwrap(),
     };
