@@ -153,7 +153,7 @@ async fn on_thread(
     shutdown: Shutdown,
 ) -> Result<(), WireError> {
     let (sender, ended) = oneshot::channel();
-    let wire = move || {
+    let work = move || {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(WireError::Thread);
         let result = runtime.and_then(|runtime| {
             runtime.block_on(async {
@@ -166,7 +166,7 @@ async fn on_thread(
         // An error means that nobody waits any more, as the process ends.
         _ = sender.send(result);
     };
-    thread::Builder::new().name("links".to_owned()).spawn(wire).map_err(WireError::Thread)?;
+    thread::Builder::new().name("links".to_owned()).spawn(work).map_err(WireError::Thread)?;
     ended.await.map_err(|_| WireError::Panicked)?
 }
 

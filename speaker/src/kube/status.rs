@@ -31,8 +31,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// Writes under way at once.
 const CONCURRENCY: usize = 8;
-/// Writes after which it is looked whether something else is wanted. The recorder of Events remembers each of them for
-/// minutes, to count what is repeated: it forgets them then.
+/// Writes after which it is looked whether something else is wanted.
 const PART: usize = 128;
 
 #[derive(Debug, thiserror::Error)]
@@ -229,14 +228,14 @@ impl From<&ServiceL2StatusStatus> for Written {
             service_namespace: _,
             role,
             ips,
-            addresses: _,
+            addresses,
             interfaces,
             conditions,
             reason: _,
             since: _,
         } = status;
         let mut hasher = DefaultHasher::new();
-        (node, role, ips, interfaces).hash(&mut hasher);
+        (node, role, ips, addresses, interfaces).hash(&mut hasher);
         for Condition { type_, status, reason, message, last_transition_time, observed_generation } in
             conditions
         {

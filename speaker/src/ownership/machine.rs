@@ -120,7 +120,7 @@ impl Machine {
     /// Takes up the node's links as they are now.
     pub fn set_links(&mut self, links: Links, now: Instant) {
         let previous = std::mem::replace(&mut self.links, links);
-        self.own_macs = self.links.values().map(|link| link.mac).collect();
+        self.own_macs = self.links.values().flat_map(Link::macs).collect();
         for (&id, link) in &self.links {
             self.announcer.set_link(id, link.gateways.clone());
         }

@@ -94,6 +94,17 @@ async fn a_report_that_is_refused_holds_up_no_other_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_of_an_older_speaker_without_the_column_is_completed() {
+    let mut old = written("web", "192.168.1.240");
+    old["status"].as_object_mut().unwrap().remove("addresses");
+    let mut stage = Stage::start(vec![old], []);
+    stage.report(&[("web", "192.168.1.240")]);
+    let write = stage.next().await;
+    assert_eq!((write.method, &write.body["status"]["addresses"]), (Method::PATCH, &json!("192.168.1.240")));
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleting_what_is_gone_already_is_no_failure() {
     let mut stage =
         Stage::start(vec![written("web", "192.168.1.240")], [Answer::Refuse(StatusCode::NOT_FOUND)]);
