@@ -77,7 +77,8 @@ pub fn write(
             namespace: Some(holder.namespace.to_owned()),
             labels: Some([(names::LEASE_LABEL.to_owned(), names::label_value(&name))].into()),
             annotations: Some(
-                [(LINKS_ANNOTATION.to_owned(), links), (OWNED_ANNOTATION.to_owned(), owned.to_string())].into(),
+                [(LINKS_ANNOTATION.to_owned(), links), (OWNED_ANNOTATION.to_owned(), owned.to_string())]
+                    .into(),
             ),
             owner_references: Some(vec![owner]),
             ..Default::default()

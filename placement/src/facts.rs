@@ -120,8 +120,9 @@ impl NodeFacts {
             out_of_service: spec
                 .and_then(|spec| spec.taints.as_ref())
                 .is_some_and(|taints| taints.iter().any(|t| t.key == "node.kubernetes.io/out-of-service")),
-            shutting_down: conditions()
-                .any(|it| it.type_ == "Ready" && it.status != "True" && it.message.as_deref().is_some_and(shutting_down)),
+            shutting_down: conditions().any(|it| {
+                it.type_ == "Ready" && it.status != "True" && it.message.as_deref().is_some_and(shutting_down)
+            }),
             labels,
             speaker,
         }

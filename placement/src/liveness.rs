@@ -49,8 +49,8 @@ impl Liveness {
             self.running_since.get_or_insert(now);
         }
         let live = !observed.duration.is_zero();
-        let differs =
-            known.is_none_or(|peer| peer.live != live || !peer.observed.interfaces().eq(observed.interfaces()));
+        let differs = known
+            .is_none_or(|peer| peer.live != live || !peer.observed.interfaces().eq(observed.interfaces()));
         self.peers.insert(observed.node.clone(), Peer { observed, changed: now, live, doubtful: false });
         expired || differs
     }

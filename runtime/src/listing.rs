@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn an_inventory_has_what_the_last_list_named_and_what_cannot_be_decoded() {
         let mut inventory = Inventory::<String>::default();
-        let unreadable = || Err(Undecodable { namespace: None, name: "c".to_owned() });
+        let unreadable = |name: &str| Err(Undecodable { namespace: None, name: name.to_owned() });
         for (event, expected) in [
             (Event::Init, vec![]),
             (Event::InitApply(Ok("a")), vec![("a", true)]),
@@ -196,14 +196,16 @@ mod tests {
             (Event::Delete(Ok("d")), vec![("d", false)]),
             (Event::Init, vec![]),
             (Event::InitApply(Ok("b")), vec![("b", true)]),
-            (Event::InitApply(unreadable()), vec![]),
+            (Event::InitApply(unreadable("c")), vec![]),
+            (Event::InitApply(unreadable("e")), vec![]),
             (Event::InitDone, vec![("a", false)]),
+            (Event::Apply(unreadable("f")), vec![]),
         ] {
             let told = inventory.take_in(&event, |name: &&str| (*name).to_owned());
             let told: Vec<_> = told.iter().map(|(key, object)| (key.as_str(), object.is_some())).collect();
             assert_eq!(told, expected);
         }
-        assert!(inventory.is_loaded() && inventory.known().iter().eq(["b", "c"]));
+        assert!(inventory.is_loaded() && inventory.known().iter().eq(["b", "c", "e", "f"]));
     }
 
     fn told(listing: &mut Listing<String>, event: &Shown<(&str, i32)>, known: &[&str]) -> String {

@@ -16,7 +16,7 @@ use tracing::warn;
 use crate::guard::Guarded;
 
 /// Objects a page of the initial list: small pages bound the memory that decoding takes.
-const PAGE_SIZE: u32 = 200;
+pub const PAGE_SIZE: u32 = 200;
 
 /// How long a watch lasts before it is taken up anew: an API server that hangs is noticed then. All watches of a
 /// speaker together send a request every thirty seconds for it.

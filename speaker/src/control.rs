@@ -1,6 +1,6 @@
 //! The loop between the API and the wire: watches come in, wishes for the machine and reports go out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,13 +17,12 @@ use tracing::{info, warn};
 use crate::driver::{Cluster, Notice, SourceEnded};
 use crate::kube::hints::Hints;
 use crate::kube::index::Index;
-use crate::kube::status::{Reported, Reports};
 use crate::kube::watch::Change;
 use crate::lease::renew::Surroundings;
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::ownership::{Change as Part, Event, NodeId, ServiceName};
-use crate::report::{Owned, ServiceReport};
+use crate::report::{Owned, Reports};
 
 /// Changes often come several at a time: a plan is made this long after the first of them.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -40,12 +39,12 @@ pub struct Wiring {
     pub cluster: watch::Sender<Option<Cluster>>,
     /// Takes what renewals depend on.
     pub surroundings: watch::Sender<Surroundings>,
+    /// Counts.
+    pub metrics: Metrics,
     /// Takes what the node does for Services.
     pub reports: watch::Sender<Reports>,
     /// Opened once everything was listed.
     pub gate: Gate,
-    /// Shows what is owned.
-    pub metrics: Metrics,
 }
 
 /// Keeps the index, plans, and reports.
@@ -194,17 +193,8 @@ impl Control {
         }
         self.tell_surroundings();
         let Some(cluster) = self.wiring.cluster.borrow().clone() else { return };
-        let reports = self.owned.reports(&cluster.desired);
-        self.wiring.metrics.set_owned(&self.node, &reports);
-        self.report(reports);
-    }
-
-    fn report(&self, reports: BTreeMap<ServiceName, ServiceReport>) {
-        let reported = reports.into_iter().map(|(service, report)| {
-            let uid = self.index.service_uid(&service).map(str::to_owned);
-            (service, Reported { report, uid })
-        });
-        let reports = Some(reported.collect());
+        let reports =
+            Some(Arc::new(self.owned.reports(&cluster.desired, |service| self.index.service(service))));
         self.wiring.reports.send_if_modified(|known| {
             let differs = *known != reports;
             *known = reports;

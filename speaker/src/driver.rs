@@ -3,20 +3,17 @@
 //! It runs on a thread of its own, so that no work for the API delays an answer: a frame is answered from memory,
 //! whatever the API server does.
 
+mod thread;
+
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use ferrolb_runtime::readiness::Gate;
-use ferrolb_runtime::tasks::Shutdown;
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info, trace, warn};
 
 use crate::link::Links;
@@ -28,9 +25,12 @@ use crate::ownership::{
 };
 use crate::wire::Frame;
 
+pub use self::thread::DriverError;
+use self::thread::Orders;
+
 /// Longer frames are cut off, and then refused: no question that we answer comes near.
 const BUFFER_LEN: usize = 2048;
-/// Frames received, frames sent and events carried out before the rest of the loop has its turn.
+/// Frames sent and events carried out before the rest of the loop has its turn.
 const BATCH: usize = 64;
 /// How often kernel drops are read, and missing sockets and groups are tried again.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -97,65 +97,53 @@ pub struct SourceEnded(pub(crate) &'static str);
 
 impl Driver {
     /// A driver that knows nothing yet. `seed` makes its timing differ from other nodes'.
-    pub fn new(seed: u64, wiring: Wiring) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the process has too many open files.
+    pub fn new(seed: u64, wiring: Wiring) -> io::Result<Self> {
+        Ok(Self {
             machine: Machine::new(seed, Timing::default()),
-            sockets: Sockets::default(),
+            sockets: Sockets::new()?,
             groups: Groups::default(),
             links: Links::new(),
             wiring,
             unsettled: false,
             known: None,
             stopping: None,
-        }
+        })
     }
 
-    /// Answers and announces until shutdown, and until others have taken up what is theirs then.
-    ///
-    /// # Errors
-    /// When there is nobody to tell it about links or wishes any more.
-    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), SourceEnded> {
-        let mut stop = pin!(shutdown.requested());
-        let mut upkeep = interval(UPKEEP);
-        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Takes turns until it is asked to stop and others have taken up what is theirs then, or nobody waits for that any
+    /// more.
+    fn take_turns(mut self, orders: &Orders) -> Result<(), DriverError> {
         let mut buffer = [0; BUFFER_LEN];
-        while !self.is_stopped() {
-            let pending = self.unsettled || self.machine.has_output();
-            let due = self.machine.poll_timeout().filter(|_| !pending);
-            let timeout = async {
-                match due {
-                    Some(due) => sleep_until(due.into()).await,
-                    None if pending => {}
-                    None => std::future::pending().await,
-                }
-            };
-            let stopping = self.stopping.is_some();
-            // In this order: what ended because of the shutdown is no error, and frames, of which there may always be
-            // another, come last here. But whatever happened, a batch of them is answered after it.
-            tokio::select! {
-                biased;
-                () = &mut stop, if !stopping => self.begin_to_stop(),
-                changed = self.wiring.links.changed(), if !stopping => {
-                    changed.map_err(|_| SourceEnded("the watch of links"))?;
-                    self.take_links();
-                }
-                changed = self.wiring.cluster.changed(), if !stopping => {
-                    changed.map_err(|_| SourceEnded("the control loop"))?;
-                    self.take_cluster();
-                }
-                () = timeout => {
-                    // What was said in time must not be overlooked because this thread was late.
-                    self.drain(&mut buffer).await;
-                    self.machine.handle_timeout(now());
-                }
-                _ = upkeep.tick() => self.maintain(),
-                (port, received) = poll_fn(|cx| self.sockets.poll_receive(cx, &mut buffer)) => {
-                    self.received(port, received, &buffer);
+        let mut upkeep = now();
+        // What was told before the first wait did not ring.
+        let mut rung = true;
+        while !self.is_stopped() && !orders.is_abandoned() {
+            if rung && self.stopping.is_none() {
+                if orders.is_stopping() {
+                    self.begin_to_stop();
+                } else {
+                    self.take_news();
                 }
             }
-            self.drain(&mut buffer).await;
+            self.receive(&mut buffer);
+            let now = now();
+            if self.due().is_some_and(|due| due <= now) {
+                // What was said in time must not be overlooked because this thread was late.
+                rung = self.drain(&mut buffer)?;
+                self.machine.handle_timeout(now);
+            }
+            if upkeep <= now {
+                upkeep = now + UPKEEP;
+                self.maintain();
+            }
             self.settle();
             self.send_up_to(BATCH);
+            let next = if self.unsettled { now } else { self.due().map_or(upkeep, |due| due.min(upkeep)) };
+            let time = if rung { Duration::ZERO } else { next.saturating_duration_since(now) };
+            rung |= self.sockets.wait(Some(time)).map_err(DriverError::Wait)?;
         }
         self.wiring.stopped.send_replace(self.stopping);
         Ok(())
@@ -164,7 +152,12 @@ impl Driver {
     fn begin_to_stop(&mut self) {
         let going = self.known.as_ref().is_some_and(|cluster| cluster.going);
         let why = if going { Stop::Leave } else { Stop::Restart };
-        info!(event = "stopping", addresses = self.machine.owned_count(), ?why, "others take up what this speaker does");
+        info!(
+            event = "stopping",
+            addresses = self.machine.owned_count(),
+            ?why,
+            "others take up what this speaker does"
+        );
         self.machine.stop(why, now());
         self.stopping = Some(why);
     }
@@ -173,19 +166,39 @@ impl Driver {
         self.stopping.is_some() && self.machine.is_stopped(now())
     }
 
-    /// Answers what is there already, up to a batch.
-    async fn drain(&mut self, buffer: &mut [u8]) {
-        for _ in 0..BATCH {
-            let next = poll_fn(|cx| {
-                let received = self.sockets.poll_receive(cx, buffer);
-                Poll::Ready(match received {
-                    Poll::Ready(received) => Some(received),
-                    Poll::Pending => None,
-                })
-            });
-            let Some((port, received)) = next.await else { return };
+    /// When the machine has something to do next.
+    fn due(&self) -> Option<Instant> {
+        self.machine.poll_timeout().filter(|_| !self.unsettled)
+    }
+
+    /// Takes up what is new. Whether there is anybody left to tell news is not looked at here.
+    fn take_news(&mut self) {
+        if self.wiring.links.has_changed().unwrap_or(false) {
+            self.take_links();
+        }
+        if self.wiring.cluster.has_changed().unwrap_or(false) {
+            self.take_cluster();
+        }
+    }
+
+    /// Takes up the frames that were waited for.
+    fn receive(&mut self, buffer: &mut [u8]) {
+        while let Some((port, received)) = self.sockets.receive(buffer) {
             self.received(port, received, buffer);
         }
+    }
+
+    /// Takes up what is there already, up to a bound; says whether somebody rang.
+    fn drain(&mut self, buffer: &mut [u8]) -> Result<bool, DriverError> {
+        let mut rung = false;
+        for _ in 0..BATCH {
+            rung |= self.sockets.wait(Some(Duration::ZERO)).map_err(DriverError::Wait)?;
+            if !self.sockets.has_frames() {
+                break;
+            }
+            self.receive(buffer);
+        }
+        Ok(rung)
     }
 
     fn received(&mut self, (link, protocol): Port, received: io::Result<usize>, buffer: &[u8]) {

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread for the API here, and one for the wire: neither has enough to do for more.
+/// One thread for the API here, one for the wire, and one that follows the links: none has enough to do for more.
 fn speak(args: RunArgs) -> anyhow::Result<()> {
     let logs = args.logs.clone();
     let config = Config::try_from(args)?;

@@ -1,23 +1,27 @@
 //! What the speaker counts.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use ferrolb_crds::Role;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use crate::announcer::Kind;
 use crate::net::Protocol;
-use crate::ownership::{Change, ServiceName};
-use crate::report::ServiceReport;
+use crate::ownership::Change;
+use crate::report::Reports;
 
-/// All metrics of the speaker. Clones count the same.
+/// What the names of all metrics begin with.
+const PREFIX: &str = "ferrolb_speaker";
+
+/// All metrics of the speaker but for what it owns. Clones count the same.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    owner: Family<OwnerLabels, Gauge>,
     questions: Family<PortLabels, Counter>,
     answers: Family<PortLabels, Counter>,
     throttled: Family<PortLabels, Counter>,
@@ -33,6 +37,13 @@ pub struct Metrics {
     malformed: Family<ReasonLabels, Counter>,
     renewals: RenewalMetrics,
     events_dropped: Counter,
+}
+
+/// The gauge of what the node owns, made of the reports whenever it is asked for.
+#[derive(Debug)]
+struct Owners {
+    node: String,
+    reports: watch::Receiver<Reports>,
 }
 
 /// Counts renewals of the node's Lease.
@@ -60,13 +71,6 @@ pub struct PortMetrics {
     pub send_errors: Counter,
     /// Frames that the kernel dropped.
     pub kernel_drops: Counter,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OwnerLabels {
-    service: String,
-    ip: String,
-    node: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,8 +110,7 @@ struct ResultLabels {
 impl Metrics {
     /// Adds the metrics to a registry, under `ferrolb_speaker_`.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("ferrolb_speaker");
-        registry.register("owner", "1 for each address of a Service that this node owns", self.owner.clone());
+        let registry = registry.sub_registry_with_prefix(PREFIX);
         registry.register(
             "requests_received",
             "ARP requests and neighbour solicitations received for addresses that this node owns",
@@ -238,17 +241,29 @@ impl Metrics {
     pub fn renewals(&self) -> RenewalMetrics {
         self.renewals.clone()
     }
+}
 
-    /// Sets the owner gauge to what the node owns now.
-    pub fn set_owned(&self, node: &str, reports: &BTreeMap<ServiceName, ServiceReport>) {
-        self.owner.clear();
-        for (service, report) in reports {
-            for ip in report.ips.iter().filter(|_| report.role == Role::Owner) {
-                let labels =
-                    OwnerLabels { service: service.to_string(), ip: ip.to_string(), node: node.to_owned() };
-                self.owner.get_or_create(&labels).set(1);
+/// Adds what a node owns to a registry.
+pub fn register_owned(registry: &mut Registry, node: &str, reports: watch::Receiver<Reports>) {
+    let owners = Owners { node: node.to_owned(), reports };
+    registry.sub_registry_with_prefix(PREFIX).register_collector(Box::new(owners));
+}
+
+impl Collector for Owners {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let reports = self.reports.borrow().clone();
+        let one = ConstGauge::new(1_i64);
+        let help = "1 for each address of a Service that this node owns";
+        let mut family = encoder.encode_descriptor("owner", help, None, one.metric_type())?;
+        let reports = reports.iter().flat_map(|reports| reports.iter());
+        for (service, report) in reports.filter(|(_, report)| report.role == Role::Owner) {
+            let service = service.to_string();
+            for ip in report.ips.iter().map(ToString::to_string) {
+                let labels = [("service", service.as_str()), ("ip", &ip), ("node", &self.node)];
+                one.encode(family.encode_family(&labels)?)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -274,11 +289,15 @@ impl RenewalMetrics {
 
 #[cfg(test)]
 mod tests {
-    use ferrolb_crds::service_l2_status::Role;
+    use std::sync::Arc;
+
+    use ferrolb_crds::Role;
     use k8s_openapi::jiff::Timestamp;
     use prometheus_client::encoding::text::encode;
 
     use super::*;
+    use crate::ownership::ServiceName;
+    use crate::report::ServiceReport;
 
     #[test]
     fn metrics_have_names_units_and_help() {
@@ -286,6 +305,7 @@ mod tests {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let report = ServiceReport {
+            uid: None,
             ips: ["192.168.1.240".parse().unwrap()].into(),
             interfaces: ["eth0".into()].into(),
             role: Role::Owner,
@@ -294,7 +314,8 @@ mod tests {
             conflict: None,
         };
         let web = ServiceName { namespace: "default".into(), name: "web".into() };
-        metrics.set_owned("node-1", &[(web, report)].into());
+        let (reports, receiver) = watch::channel(Some(Arc::new([(Arc::new(web), report)].into())));
+        register_owned(&mut registry, "node-1", receiver);
         let port = metrics.port("eth0", Protocol::Arp);
         port.answers.inc();
         port.throttled.inc();
@@ -319,7 +340,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
-        metrics.set_owned("node-1", &BTreeMap::new());
+        reports.send_replace(Some(Arc::default()));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         assert!(!text.contains("ferrolb_speaker_owner{"), "{text}");

@@ -11,13 +11,18 @@ use crate::link::LinkId;
 use crate::ownership::{Change, Desired, Event, ServiceName};
 use crate::wire::Mac;
 
+/// What the node does for Services; `None` while it has not decided yet after its start.
+pub type Reports = Option<Arc<BTreeMap<Arc<ServiceName>, ServiceReport>>>;
+
 /// What the node does for addresses, kept from the machine's events.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Owned {
     addresses: BTreeMap<(IpAddr, LinkId), Holding>,
+    /// Names of interfaces, each once in memory.
+    interfaces: BTreeSet<Arc<str>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Holding {
     /// What the node does, since when and why.
     part: Option<(Role, Timestamp, &'static str)>,
@@ -28,12 +33,14 @@ struct Holding {
 /// What the node does for one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceReport {
-    /// What it does; of several things for several addresses, the first of owning, covering, being blocked.
+    /// The Service's UID, if it is known.
+    pub uid: Option<Arc<str>>,
+    /// What the node does; of several things for several addresses, the first of owning, covering, being blocked.
     pub role: Role,
-    /// The addresses for which it does that.
-    pub ips: BTreeSet<IpAddr>,
-    /// The interfaces on which it does.
-    pub interfaces: BTreeSet<Arc<str>>,
+    /// The addresses for which it does that, ascending.
+    pub ips: Vec<IpAddr>,
+    /// The interfaces on which it does, in the order of their names.
+    pub interfaces: Vec<Arc<str>>,
     /// Why: the cause that came last.
     pub reason: &'static str,
     /// Since when: the latest of the changes.
@@ -53,9 +60,12 @@ impl Owned {
     /// Takes up an event that happened at `at`.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         let key = (event.address, event.link);
-        let interface = Arc::clone(&event.interface);
-        let holding =
-            self.addresses.entry(key).or_insert(Holding { part: None, interface, conflict: None });
+        let interface = self.interface(&event.interface);
+        let holding = self.addresses.entry(key).or_insert(Holding {
+            part: None,
+            interface: interface.clone(),
+            conflict: None,
+        });
         match &event.change {
             Change::Announcing { cause, .. } => holding.part = Some((Role::Owner, at, cause.reason())),
             Change::Covering { .. } => holding.part = Some((Role::Covering, at, "SpeakerSilent")),
@@ -63,7 +73,7 @@ impl Owned {
             Change::Conflict { mac } => holding.conflict = Some((*mac, at)),
             Change::ConflictOver => holding.conflict = None,
         }
-        holding.interface = Arc::clone(&event.interface);
+        holding.interface = interface;
         if holding.role().is_none() {
             self.addresses.remove(&key);
         }
@@ -76,38 +86,63 @@ impl Owned {
         owned.by_ref().filter(|((address, _), _)| last.replace(*address) != Some(*address)).count()
     }
 
-    /// The reports on all Services for whose addresses the node does something.
-    pub fn reports(&self, desired: &Desired) -> BTreeMap<ServiceName, ServiceReport> {
-        let mut reports: BTreeMap<ServiceName, ServiceReport> = BTreeMap::new();
+    /// The reports on all Services for whose addresses the node does something. `known` gives a Service's name as it is
+    /// in memory already, and its UID.
+    pub fn reports(
+        &self,
+        desired: &Desired,
+        known: impl Fn(&ServiceName) -> Option<(Arc<ServiceName>, Arc<str>)>,
+    ) -> BTreeMap<Arc<ServiceName>, ServiceReport> {
+        let mut reports: BTreeMap<Arc<ServiceName>, ServiceReport> = BTreeMap::new();
         for ((address, _), holding) in &self.addresses {
             let Some((role, since, reason)) = holding.role() else { continue };
-            let fresh = || ServiceReport {
-                role,
-                ips: BTreeSet::new(),
-                interfaces: BTreeSet::new(),
-                reason,
-                since,
-                conflict: None,
-            };
-            for service in desired.get(address).into_iter().flat_map(|wanted| wanted.services.iter()) {
-                let report = reports.entry(service.clone()).or_insert_with(fresh);
+            let services = desired.get(address).into_iter().flat_map(|wanted| wanted.services.iter());
+            for name in services {
+                let (service, uid) = known(name).unzip();
+                let service = service.unwrap_or_else(|| Arc::new(name.clone()));
+                let report = reports.entry(service).or_insert_with(|| ServiceReport {
+                    uid,
+                    role,
+                    ips: Vec::with_capacity(1),
+                    interfaces: Vec::with_capacity(1),
+                    reason,
+                    since,
+                    conflict: None,
+                });
                 if let Some((mac, since)) = holding.conflict {
                     report.conflict = Some((*address, mac, since));
                 }
                 if weight(role) > weight(report.role) {
-                    *report = ServiceReport { conflict: report.conflict, ..fresh() };
+                    report.ips.clear();
+                    report.interfaces.clear();
+                    (report.role, report.reason, report.since) = (role, reason, since);
                 }
                 if role != report.role {
                     continue;
                 }
-                report.ips.insert(*address);
-                report.interfaces.insert(Arc::clone(&holding.interface));
+                // Each address comes once for each link.
+                if report.ips.last() != Some(address) {
+                    report.ips.push(*address);
+                }
+                if let Err(place) = report.interfaces.binary_search(&holding.interface) {
+                    report.interfaces.insert(place, holding.interface.clone());
+                }
                 if since > report.since {
                     (report.since, report.reason) = (since, reason);
                 }
             }
         }
         reports
+    }
+
+    fn interface(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.interfaces.get(name) {
+            return known.clone();
+        }
+        self.interfaces.retain(|name| Arc::strong_count(name) > 1);
+        let name = Arc::<str>::from(name);
+        self.interfaces.insert(name.clone());
+        name
     }
 }
 
@@ -135,10 +170,14 @@ mod tests {
         owned.apply(&announcing(v4, 2), at(1));
         owned.apply(&announcing(v4, 3), at(2));
         owned.apply(&announcing(v6, 2), at(3));
-        let reports = owned.reports(&desired);
+        let uid = Arc::<str>::from("uid-web");
+        let known =
+            |service: &ServiceName| (service.name == "web").then(|| (Arc::new(name("web")), uid.clone()));
+        let reports = owned.reports(&desired, known);
         assert_eq!(
             reports[&name("web")],
             ServiceReport {
+                uid: Some(uid.clone()),
                 role: Role::Owner,
                 ips: [v4, v6].into(),
                 interfaces: ["eth2".into(), "eth3".into()].into(),
@@ -155,11 +194,10 @@ mod tests {
         let mut owned = Owned::default();
         let v4: IpAddr = "192.168.1.240".parse().unwrap();
         owned.apply(&announcing(v4, 2), at(1));
-        assert!(owned.reports(&Desired::new()).is_empty());
-        let withdrawn =
-            Event { change: Change::Withdrawn(LossCause::NotAdvertised), ..announcing(v4, 2) };
+        assert!(owned.reports(&Desired::new(), |_| None).is_empty());
+        let withdrawn = Event { change: Change::Withdrawn(LossCause::NotAdvertised), ..announcing(v4, 2) };
         owned.apply(&withdrawn, at(2));
-        assert!(owned.reports(&desired([(v4, &["web"][..])])).is_empty());
+        assert!(owned.reports(&desired([(v4, &["web"][..])]), |_| None).is_empty());
     }
 
     #[test]
@@ -170,15 +208,18 @@ mod tests {
         let mac = Mac([2, 0, 0, 0, 0, 9]);
         let change = |change: Change| Event { change, ..announcing(v4, 2) };
         owned.apply(&change(Change::Conflict { mac }), at(1));
-        let blocked = owned.reports(&desired)[&name("web")].clone();
-        assert_eq!((blocked.role, blocked.reason, blocked.ips), (Role::Blocked, "AddressConflict", [v4].into()));
+        let blocked = owned.reports(&desired, |_| None)[&name("web")].clone();
+        assert_eq!(
+            (blocked.role, blocked.reason, blocked.ips),
+            (Role::Blocked, "AddressConflict", [v4].into())
+        );
         assert_eq!(blocked.conflict, Some((v4, mac, at(1))));
         owned.apply(&announcing(v6, 2), at(2));
-        let owner = owned.reports(&desired)[&name("web")].clone();
+        let owner = owned.reports(&desired, |_| None)[&name("web")].clone();
         assert_eq!((owner.role, owner.ips, owned.count()), (Role::Owner, [v6].into(), 1));
         assert_eq!(owner.conflict, Some((v4, mac, at(1))));
         owned.apply(&change(Change::ConflictOver), at(3));
-        assert_eq!(owned.reports(&desired)[&name("web")].conflict, None);
+        assert_eq!(owned.reports(&desired, |_| None)[&name("web")].conflict, None);
     }
 
     fn announcing(address: IpAddr, link: u32) -> Event {

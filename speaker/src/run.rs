@@ -26,7 +26,7 @@ use crate::kube::status::StatusWriter;
 use crate::kube::watch::changes;
 use crate::lease::renew::{Renewer, Surroundings};
 use crate::link::Links;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, register_owned};
 use crate::net::exclusion::Patterns;
 use crate::net::{LinkError, LinkWatch};
 
@@ -36,13 +36,13 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Why the speaker can't go on.
 #[derive(Debug, thiserror::Error)]
 enum WireError {
-    #[error("the thread for the wire can't be started: {0}")]
+    #[error("the thread for the links can't be started: {0}")]
     Thread(std::io::Error),
     #[error(transparent)]
     Links(#[from] LinkError),
     #[error(transparent)]
-    Source(#[from] driver::SourceEnded),
-    #[error("the thread for the wire panicked")]
+    Driver(#[from] driver::DriverError),
+    #[error("the thread for the links panicked")]
     Panicked,
 }
 
@@ -85,6 +85,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (held_sender, held) = watch::channel(false);
     let (surroundings_sender, surroundings) = watch::channel(Surroundings::default());
     let (reports_sender, reports) = watch::channel(None);
+    register_owned(&mut registry, &node, reports.clone());
 
     let driver = driver::Wiring {
         links: links.clone(),
@@ -95,7 +96,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         gate: readiness.gate("sockets"),
         metrics: metrics.clone(),
     };
-    let driver = Driver::new(jitter::seed(&node), driver);
+    let driver = Driver::new(jitter::seed(&node), driver)?;
     tasks.spawn("wire", on_thread(driver, patterns, links_sender, tasks.shutdown()));
 
     let control = control::Wiring {
@@ -104,13 +105,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         notices,
         cluster: cluster_sender,
         surroundings: surroundings_sender,
+        metrics: metrics.clone(),
         reports: reports_sender,
         gate: readiness.gate("caches"),
-        metrics: metrics.clone(),
     };
     let reports_api = Api::namespaced(client.clone(), &namespace);
     let control = Control::new(&node, Index::new(scope), control);
-    tasks.spawn("control", control.run(changes(&client, &namespace), hints::read(reports_api), tasks.shutdown()));
+    tasks.spawn(
+        "control",
+        control.run(changes(&client, &namespace), hints::read(reports_api), tasks.shutdown()),
+    );
 
     let renewer = Renewer {
         leases: Api::namespaced(client.clone(), &namespace),
@@ -149,7 +153,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs what touches the wire on a thread and runtime of its own, and resolves when it ends.
+/// Runs what follows the links, and passes on to the driver what it has to know, on a thread and runtime of its own, so
+/// that no work for the API delays it; resolves when it ends.
 async fn on_thread(
     driver: Driver,
     patterns: Patterns,
@@ -157,7 +162,7 @@ async fn on_thread(
     shutdown: Shutdown,
 ) -> Result<(), WireError> {
     let (sender, ended) = oneshot::channel();
-    let wire = move || {
+    let work = move || {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(WireError::Thread);
         let result = runtime.and_then(|runtime| {
             runtime.block_on(async {
@@ -170,7 +175,7 @@ async fn on_thread(
         // An error means that nobody waits any more, as the process ends.
         _ = sender.send(result);
     };
-    thread::Builder::new().name("wire".to_owned()).spawn(wire).map_err(WireError::Thread)?;
+    thread::Builder::new().name("links".to_owned()).spawn(work).map_err(WireError::Thread)?;
     ended.await.map_err(|_| WireError::Panicked)?
 }
 

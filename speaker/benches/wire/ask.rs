@@ -74,14 +74,11 @@ pub(crate) fn run(words: &[String]) {
     let octets: Vec<u8> =
         words[3].split(':').map(|octet| u8::from_str_radix(octet, 16).expect("an octet")).collect();
     let mac = Mac(octets.try_into().expect("six octets"));
-    let found = super::segment::runtime().block_on(async {
-        let asker = Asker::open(question, addresses, link, mac);
-        // The first answers warm caches, and are not counted.
-        asker.one_by_one(QUESTIONS / 20).await;
-        let micros = asker.one_by_one(QUESTIONS).await;
-        json!({ "micros": micros, "per_second": asker.many().await })
-    });
-    println!("{found}");
+    let asker = Asker::open(question, addresses, link, mac);
+    // The first answers warm caches, and are not counted.
+    asker.one_by_one(QUESTIONS / 20);
+    let micros = asker.one_by_one(QUESTIONS);
+    println!("{}", json!({ "micros": micros, "per_second": asker.many() }));
 }
 
 struct Asker {
@@ -112,19 +109,19 @@ impl Asker {
     }
 
     /// The time from each question to its answer, in microseconds.
-    async fn one_by_one(&self, count: u32) -> Vec<f64> {
+    fn one_by_one(&self, count: u32) -> Vec<f64> {
         let mut micros = Vec::new();
         for number in 0..count {
             let asked = clock();
             self.ask(number);
-            self.answered().await.expect("an answer");
+            self.answered().expect("an answer");
             micros.push(asked.elapsed().as_secs_f64() * 1e6);
         }
         micros
     }
 
     /// How many answers come a second while so many questions are under way.
-    async fn many(&self) -> f64 {
+    fn many(&self) -> f64 {
         let start = clock();
         let (mut asked, mut answers) = (0, 0_u32);
         while start.elapsed() < LONG {
@@ -133,7 +130,7 @@ impl Asker {
                 asked += 1;
             }
             // What was lost is asked again, so that the window stays as it is.
-            match self.answered().await {
+            match self.answered() {
                 Some(()) => answers += 1,
                 None => asked = answers,
             }
@@ -142,15 +139,12 @@ impl Asker {
     }
 
     /// Waits for a frame that is for this host alone: announcements are for all.
-    async fn answered(&self) -> Option<()> {
+    fn answered(&self) -> Option<()> {
         let mut buffer = [0; 256];
-        let answered = async {
-            while buffer[..self.mac.0.len()] != self.mac.0 {
-                let receive = std::future::poll_fn(|cx| self.socket.poll_receive(cx, &mut buffer));
-                receive.await.expect("the socket works");
-            }
-        };
-        tokio::time::timeout(PATIENCE, answered).await.ok()
+        while buffer[..self.mac.0.len()] != self.mac.0 {
+            self.socket.receive(&mut buffer, PATIENCE).expect("the socket works")?;
+        }
+        Some(())
     }
 }
 

@@ -16,8 +16,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::watch::Change;
 use crate::ownership::{Desired, NodeId, Peer, PeerLink, Peers, ServiceName};
-use crate::wire::Mac;
 use crate::plan::Plan;
+use crate::wire::Mac;
 
 /// Which objects count.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub struct Index {
     own: Speaker,
     own_uid: Option<String>,
     /// The UIDs of the Services that count.
-    uids: BTreeMap<Arc<ServiceName>, Box<str>>,
+    uids: BTreeMap<Arc<ServiceName>, Arc<str>>,
     /// Whose Lease each one is, by its name.
     leases: BTreeMap<String, String>,
     /// The links that each node's Lease told last: their hardware addresses are a speaker's, also when it is gone.
@@ -138,9 +138,9 @@ impl Index {
         self.own_uid.as_deref()
     }
 
-    /// The UID of a Service that counts.
-    pub fn service_uid(&self, service: &ServiceName) -> Option<&str> {
-        self.uids.get(service).map(|uid| &**uid)
+    /// The name of a Service that counts, as it is in memory already, and its UID.
+    pub fn service(&self, service: &ServiceName) -> Option<(Arc<ServiceName>, Arc<str>)> {
+        self.uids.get_key_value(service).map(|(name, uid)| (name.clone(), uid.clone()))
     }
 
     /// Brings the plan up to date, with this node's own interfaces as it knows them itself. Says whether it changed.
@@ -166,7 +166,9 @@ impl Index {
     /// Whether this node is about to go: a speaker that stops there hands over what it owns.
     pub fn is_going(&self) -> bool {
         let own = self.planner.nodes().find(|node| node.name == self.scope.node);
-        own.is_none_or(|node| node.unschedulable || node.excluded || node.out_of_service || node.shutting_down)
+        own.is_none_or(|node| {
+            node.unschedulable || node.excluded || node.out_of_service || node.shutting_down
+        })
     }
 
     /// Works out anew who the peers are. Says whether that changed.
@@ -174,10 +176,8 @@ impl Index {
         let Self { planner, plan, liveness, links, scope, .. } = self;
         let usable: BTreeMap<&str, bool> =
             planner.nodes().map(|node| (node.name.as_str(), node.is_usable())).collect();
-        let leases: BTreeMap<&str, (Option<u32>, bool)> = liveness
-            .leases()
-            .map(|(lease, live)| (lease.node.as_str(), (lease.owned, live)))
-            .collect();
+        let leases: BTreeMap<&str, (Option<u32>, bool)> =
+            liveness.leases().map(|(lease, live)| (lease.node.as_str(), (lease.owned, live))).collect();
         let own = (scope.node.clone(), Vec::new());
         let known = links.iter().map(|(name, links)| (name.clone(), links.clone()));
         let peers: Peers = std::iter::once(own)
@@ -286,7 +286,8 @@ impl Index {
         if news {
             self.links.insert(lease.node.clone(), told);
         }
-        let owned = self.liveness.leases().find(|(known, _)| known.node == lease.node).map(|(it, _)| it.owned);
+        let owned =
+            self.liveness.leases().find(|(known, _)| known.node == lease.node).map(|(it, _)| it.owned);
         news || owned != Some(lease.owned)
     }
 
@@ -318,13 +319,13 @@ type Read<K, V> = (K, Option<V>);
 fn read_service(
     service: &Service,
     scope: &Scope,
-) -> Read<Arc<ServiceName>, (ServiceFacts, Option<Box<str>>)> {
+) -> Read<Arc<ServiceName>, (ServiceFacts, Option<Arc<str>>)> {
     let spec = service.spec.as_ref();
     let ours = spec.is_some_and(|spec| {
         spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class == scope.class
     });
     let facts = ours.then(|| ServiceFacts::from(service)).filter(|facts| !facts.addresses.is_empty());
-    let uid = service.metadata.uid.as_deref().map(Box::from);
+    let uid = service.metadata.uid.as_deref().map(Arc::from);
     (service_name(&service.metadata), facts.map(|facts| (facts, uid)))
 }
 

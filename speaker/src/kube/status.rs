@@ -1,16 +1,20 @@
 //! Writes what this node does for Services: a `ServiceL2Status` for each, and an Event when it begins.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferrolb_crds::names;
 use ferrolb_crds::service_l2_status::{
-    ADDRESS_CONFLICT, InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
+    ADDRESS_CONFLICT, InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus,
+    object_name,
 };
 use ferrolb_runtime::events::{Events, News};
 use ferrolb_runtime::tasks::Shutdown;
+use ferrolb_runtime::watch::PAGE_SIZE;
 use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -21,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use crate::ownership::ServiceName;
-use crate::report::ServiceReport;
+use crate::report::{Reports, ServiceReport};
 use crate::wire::Mac;
 
 /// A request that takes longer has failed: its connection may be dead without either end knowing.
@@ -33,18 +37,6 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const CONCURRENCY: usize = 8;
 /// Writes after which it is looked whether something else is wanted.
 const PART: usize = 128;
-
-/// What the node does for Services; `None` while it has not decided yet after its start.
-pub type Reports = Option<BTreeMap<ServiceName, Reported>>;
-
-/// A report, and the UID of its Service for the Event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reported {
-    /// The report.
-    pub report: ServiceReport,
-    /// The Service's UID.
-    pub uid: Option<String>,
-}
 
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
@@ -61,14 +53,21 @@ pub struct StatusWriter {
     node: String,
     namespace: String,
     /// What the API server has, as far as we know.
-    written: BTreeMap<ServiceName, ServiceL2StatusStatus>,
+    written: BTreeMap<Arc<ServiceName>, Written>,
+}
+
+/// What an object says; the object itself would take a multiple of the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Written {
+    role: Role,
+    /// A hash of all but how and when that came about.
+    hash: u64,
 }
 
 /// A write of one object.
 struct Write {
-    service: ServiceName,
+    service: Arc<ServiceName>,
     status: ServiceL2StatusStatus,
-    namespace: String,
     /// What is told once it is made.
     news: Option<News>,
 }
@@ -144,17 +143,18 @@ impl StatusWriter {
             *loaded = true;
         }
         let mut refused = None;
-        let mut writes = self.outdated(&wanted).collect::<Vec<_>>().into_iter();
-        while writes.len() > 0 {
-            let part = stream::iter(writes.by_ref().take(PART).collect::<Vec<_>>());
-            let mut sent = part.map(|write| write.send(&self.api)).buffer_unordered(CONCURRENCY);
-            while let Some((write, result)) = sent.next().await {
-                let made = result.is_ok();
-                set_aside(&mut refused, result)?;
-                if made {
-                    self.written.insert(write.service, write.status);
-                    write.news.into_iter().for_each(|news| self.events.tell(news));
-                }
+        let mut reports = wanted.iter();
+        while reports.len() > 0 {
+            let writes = reports.by_ref().filter_map(|(service, report)| self.outdated(service, report));
+            let part = stream::iter(writes.take(PART).collect::<Vec<_>>());
+            let (api, namespace) = (&self.api, &self.namespace);
+            let mut sent = part.map(|write| write.send(api, namespace)).buffer_unordered(CONCURRENCY);
+            while let Some((service, result)) = sent.next().await {
+                let made = result.map(|(written, news)| {
+                    self.written.insert(service, written);
+                    news.into_iter().for_each(|news| self.events.tell(news));
+                });
+                set_aside(&mut refused, made)?;
             }
             if changed() {
                 return Ok(false);
@@ -168,35 +168,31 @@ impl StatusWriter {
         refused.map_or(Ok(true), Err)
     }
 
-    /// The writes that make the objects what is wanted.
-    fn outdated(&self, wanted: &BTreeMap<ServiceName, Reported>) -> impl Iterator<Item = Write> {
-        wanted.iter().filter_map(|(service, reported)| {
-            let status = content(&self.node, service, &reported.report);
-            let known = self.written.get(service);
-            let begins = status.role == Role::Owner && known.is_none_or(|known| known.role != Role::Owner);
-            let news = begins.then(|| announcing(&self.node, service, reported));
-            let outdated = known.is_none_or(|known| !says_the_same(known, &status));
-            outdated.then(|| Write {
-                service: service.clone(),
-                status,
-                namespace: self.namespace.clone(),
-                news,
-            })
-        })
+    /// The write that makes an object what is wanted, if it is not.
+    fn outdated(&self, service: &Arc<ServiceName>, report: &ServiceReport) -> Option<Write> {
+        let status = content(&self.node, service, report);
+        let known = self.written.get(service);
+        if known == Some(&Written::from(&status)) {
+            return None;
+        }
+        let begins = status.role == Role::Owner && known.is_none_or(|known| known.role != Role::Owner);
+        let news = begins.then(|| announcing(&self.node, service, report));
+        Some(Write { service: service.clone(), status, news })
     }
 
     async fn load(&mut self) -> Result<(), WriteError> {
-        let params = ListParams::default().labels(&format!(
-            "{}={}",
-            names::NODE_LABEL,
-            names::label_value(&self.node)
-        ));
-        let objects = answer(self.api.list(&params)).await?;
-        for status in objects.items.into_iter().filter_map(|object| object.status) {
-            let name = status.service_name.clone();
-            self.written.insert(ServiceName { namespace: status.service_namespace.clone(), name }, status);
+        let of_node = format!("{}={}", names::NODE_LABEL, names::label_value(&self.node));
+        let mut params = ListParams::default().labels(&of_node).limit(PAGE_SIZE);
+        loop {
+            let page = answer(self.api.list(&params)).await?;
+            for status in page.items.into_iter().filter_map(|object| object.status) {
+                let (written, name) = (Written::from(&status), status.service_name);
+                let service = ServiceName { namespace: status.service_namespace, name };
+                self.written.insert(service.into(), written);
+            }
+            let Some(next) = page.metadata.continue_.filter(|next| !next.is_empty()) else { return Ok(()) };
+            params = params.continue_token(&next);
         }
-        Ok(())
     }
 
     async fn delete(&mut self, service: &ServiceName) -> Result<(), WriteError> {
@@ -211,23 +207,55 @@ impl StatusWriter {
 }
 
 impl Write {
-    /// Makes the write.
-    async fn send(self, api: &Api<ServiceL2Status>) -> (Self, Result<(), WriteError>) {
-        let object = object(&self.namespace, self.status.clone());
+    /// Makes the write. Gives what was written, and what there is to tell about it.
+    async fn send(
+        self,
+        api: &Api<ServiceL2Status>,
+        namespace: &str,
+    ) -> (Arc<ServiceName>, Result<(Written, Option<News>), WriteError>) {
+        let Self { service, status, news } = self;
+        let written = Written::from(&status);
+        let object = object(namespace, status);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
         let result = answer(api.patch(name, &params, &Patch::Apply(&object))).await;
-        (self, result.map(drop))
+        (service, result.map(|_| (written, news)))
+    }
+}
+
+impl From<&ServiceL2StatusStatus> for Written {
+    fn from(status: &ServiceL2StatusStatus) -> Self {
+        // A restart changes when and how it came about, and nothing else.
+        let ServiceL2StatusStatus {
+            node,
+            service_name: _,
+            service_namespace: _,
+            role,
+            ips,
+            addresses,
+            interfaces,
+            conditions,
+            reason: _,
+            since: _,
+        } = status;
+        let mut hasher = DefaultHasher::new();
+        (node, role, ips, addresses, interfaces).hash(&mut hasher);
+        for Condition { type_, status, reason, message, last_transition_time, observed_generation } in
+            conditions
+        {
+            (type_, status, reason, message, last_transition_time.0, observed_generation).hash(&mut hasher);
+        }
+        Self { role: *role, hash: hasher.finish() }
     }
 }
 
 /// What tells that a node begins to announce.
-fn announcing(node: &str, service: &ServiceName, Reported { report, uid }: &Reported) -> News {
+fn announcing(node: &str, service: &ServiceName, report: &ServiceReport) -> News {
     let (ips, interfaces) = (list(&report.ips), list(&report.interfaces));
     News {
         namespace: service.namespace.clone(),
         service: service.name.clone(),
-        uid: uid.clone(),
+        uid: report.uid.as_deref().map(str::to_owned),
         reason: "Announcing",
         action: "Announce",
         note: format!("announcing {ips} from node {node} on {interfaces}"),
@@ -260,7 +288,7 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
         role: report.role,
         addresses: ips.join(","),
         ips,
-        interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: (**name).to_owned() }).collect(),
+        interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.to_string() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),
         conditions: report.conflict.map(conflict).into_iter().collect(),
@@ -297,12 +325,6 @@ fn object(namespace: &str, status: ServiceL2StatusStatus) -> ServiceL2Status {
         spec: ServiceL2StatusFields {},
         status: Some(status),
     }
-}
-
-/// Whether two reports differ in nothing but how and when they came about: a restart changes nothing.
-fn says_the_same(known: &ServiceL2StatusStatus, new: &ServiceL2StatusStatus) -> bool {
-    let reason = known.reason.clone();
-    *known == ServiceL2StatusStatus { since: known.since.clone(), reason, ..new.clone() }
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {

@@ -119,7 +119,11 @@ impl Renewer {
         let Some(uid) = self.surroundings.borrow().node_uid.clone() else { return Ok(()) };
         let links = self.current_links();
         // If it ended without a word it failed, and is started again.
-        let stop = self.stopped.wait_for(Option::is_some).await.map_or(Stop::Restart, |stop| stop.unwrap_or(Stop::Restart));
+        let stop = self
+            .stopped
+            .wait_for(Option::is_some)
+            .await
+            .map_or(Stop::Restart, |stop| stop.unwrap_or(Stop::Restart));
         let duration = match stop {
             Stop::Restart => HANDOVER_DURATION,
             Stop::Leave => Duration::ZERO,

@@ -14,5 +14,5 @@ pub use filter::Protocol;
 pub use groups::Groups;
 pub use links::{LinkError, LinkWatch};
 pub use socket::FrameSocket;
-pub use sockets::{Opened, Port, Sockets};
+pub use sockets::{Bell, Opened, Port, Sockets};
 pub use table::Table;

@@ -1,16 +1,15 @@
 //! Packet sockets: one for each interface, protocol and lane.
 #![expect(unsafe_code, reason = "the only calls that no safe wrapper offers are kept in this file")]
 
-use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::mem;
-use std::os::fd::AsRawFd;
-use std::task::{Context, Poll, ready};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use libc::{packet_mreq, sockaddr_ll, socklen_t, tpacket_stats};
+use rustix::event::{PollFd, PollFlags, poll};
 use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
-use tokio::io::unix::AsyncFd;
 
 use super::Protocol;
 use super::filter::{LANES, Lane};
@@ -23,15 +22,13 @@ use crate::link::LinkId;
 #[derive(Debug)]
 pub struct FrameSocket {
     protocol: Protocol,
-    lanes: [AsyncFd<Socket>; LANES],
-    /// The lane that comes first next time.
-    turn: Cell<usize>,
+    lanes: [Socket; LANES],
     /// Frames that the kernel dropped, as far as they were read; reading them resets the kernel's counter.
     drops: u64,
 }
 
 impl FrameSocket {
-    /// Opens a socket on an interface. Must be called within a runtime.
+    /// Opens a socket on an interface.
     ///
     /// # Errors
     /// `EPERM` without the capability NET_RAW, `ENODEV` if the interface is gone.
@@ -39,7 +36,7 @@ impl FrameSocket {
         let seed = random();
         let open = |index| open_lane(link, protocol, Lane { index, seed });
         let lanes = [open(0)?, open(1)?, open(2)?, open(3)?];
-        Ok(Self { protocol, lanes, turn: Cell::new(0), drops: 0 })
+        Ok(Self { protocol, lanes, drops: 0 })
     }
 
     /// Has the card pass on frames that are for others too, as long as the socket is open: some, mostly Wi-Fi, pass on
@@ -69,20 +66,39 @@ impl FrameSocket {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Receives one frame and gives its length, from the lanes in turn. A frame that is longer than the buffer is cut
-    /// off. An interface that is down is no error: nothing is received.
+    /// What becomes readable when a lane has a frame, for each lane.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.lanes.iter().map(Socket::as_fd)
+    }
+
+    /// Receives a frame from a lane, if there is one, and gives its length. A frame that is longer than the buffer is
+    /// cut off. An interface that is down is no error: nothing is received.
     ///
     /// # Errors
     /// When the kernel can't be asked.
-    pub fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let first = self.turn.get();
-        for lane in first..first + LANES {
-            if let Poll::Ready(result) = poll_lane(&self.lanes[lane % LANES], cx, buffer) {
-                self.turn.set((lane + 1) % LANES);
-                return Poll::Ready(result);
+    pub(super) fn receive_from(&self, lane: usize, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(mut socket) = self.lanes.get(lane) else { return Ok(None) };
+        loop {
+            match socket.read(buffer) {
+                Ok(length) => return Ok(Some(length)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                // Left by the kernel when the link went down, on every lane.
+                Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
+                Err(error) => return Err(error),
             }
         }
-        Poll::Pending
+    }
+
+    /// Waits for a frame, from any lane, and receives it; gives its length, or nothing if none came in time. It is for
+    /// who has one socket only.
+    ///
+    /// # Errors
+    /// When the kernel can't be asked.
+    pub fn receive(&self, buffer: &mut [u8], patience: Duration) -> io::Result<Option<usize>> {
+        let mut lanes = self.lanes.each_ref().map(|lane| PollFd::new(lane, PollFlags::IN));
+        poll(&mut lanes, Some(&patience.try_into().map_err(io::Error::other)?))?;
+        let ready = lanes.iter().position(|lane| !lane.revents().is_empty());
+        ready.map_or(Ok(None), |lane| self.receive_from(lane, buffer))
     }
 
     /// Divides the sources among the lanes anew, so that nobody shares one with a flooder for long. Frames that come at
@@ -93,9 +109,7 @@ impl FrameSocket {
     pub fn shuffle(&self) -> io::Result<()> {
         let seed = random();
         let mut lanes = self.lanes.iter().enumerate();
-        lanes.try_for_each(|(index, lane)| {
-            lane.get_ref().attach_filter(&self.protocol.filter(Lane { index, seed }))
-        })
+        lanes.try_for_each(|(index, lane)| lane.attach_filter(&self.protocol.filter(Lane { index, seed })))
     }
 
     /// Sends one frame at once or not at all.
@@ -103,8 +117,7 @@ impl FrameSocket {
     /// # Errors
     /// `ENOBUFS` or `EAGAIN` when the queue is full, `ENETDOWN` or `ENXIO` when the interface is down or gone.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
-        let [first, ..] = &self.lanes;
-        let socket = first.get_ref();
+        let [socket, ..] = &self.lanes;
         match socket.send(frame) {
             // When a link goes down the kernel leaves the error on the socket for whoever calls next, even if the
             // link is up again by then.
@@ -129,30 +142,16 @@ fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-fn open_lane(link: LinkId, protocol: Protocol, lane: Lane) -> io::Result<AsyncFd<Socket>> {
+fn open_lane(link: LinkId, protocol: Protocol, lane: Lane) -> io::Result<Socket> {
     // With protocol 0 nothing is received, so no unfiltered frame is queued before the filter is there.
     let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
     socket.attach_filter(&protocol.filter(lane))?;
     socket.bind(&address(link, protocol))?;
-    // SAFETY: the `AsyncFd` owns the socket, which keeps its one descriptor open until it is dropped; it
-    // is never taken out or exchanged.
-    unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)
-}
-
-fn poll_lane(lane: &AsyncFd<Socket>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-    loop {
-        let mut guard = ready!(lane.poll_read_ready(cx))?;
-        match guard.try_io(|socket| socket.get_ref().read(buffer)) {
-            // Left by the kernel when the link went down, on every lane.
-            Ok(Err(error)) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
-            Ok(result) => return Poll::Ready(result),
-            Err(_would_block) => {}
-        }
-    }
+    Ok(socket)
 }
 
 /// The frames dropped since the last call.
-fn take_drops(lane: &AsyncFd<Socket>) -> io::Result<u64> {
+fn take_drops(lane: &Socket) -> io::Result<u64> {
     // SAFETY: all fields are integers, for which zero is a value.
     let mut statistics: tpacket_stats = unsafe { mem::zeroed() };
     let mut length = length_of::<tpacket_stats>();

@@ -2,23 +2,41 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Bound::{Excluded, Unbounded};
-use std::task::{Context, Poll};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
 
 use super::exclusion::Patterns;
 use super::{FrameSocket, Protocol};
 use crate::link::{LinkId, Links};
 use crate::wire::Packet;
 
-/// One socket for each link and protocol.
+/// Lanes of which it is learned at once that they have frames.
+const AT_ONCE: usize = 64;
+
+/// One socket for each link and protocol, and a bell that others can ring.
 ///
 /// With each socket comes a value `T`, made when it is opened.
+///
+/// A frame costs two calls of the kernel here: it tells which lanes have one, again and again as long as they do, so
+/// none is asked in vain. Lanes that have frames have their turns one after the other.
 #[derive(Debug)]
 pub struct Sockets<T> {
     open: BTreeMap<Port, (FrameSocket, T)>,
-    /// The port that received last: the others come first next time.
-    last: Option<Port>,
+    epoll: OwnedFd,
+    bell: Bell,
+    /// The lanes that have frames.
+    ready: Vec<u64>,
 }
+
+/// Ends the wait for frames. Clones ring the same.
+#[derive(Clone, Debug)]
+pub struct Bell(Arc<OwnedFd>);
 
 /// A link and a protocol on it.
 pub type Port = (LinkId, Protocol);
@@ -32,15 +50,38 @@ pub enum Opened {
     No(io::Error),
 }
 
-impl<T> Default for Sockets<T> {
-    fn default() -> Self {
-        Self { open: BTreeMap::new(), last: None }
+impl Bell {
+    /// Ends the wait for frames that is under way, or the next one.
+    pub fn ring(&self) {
+        // It fails only when it was rung 2⁶⁴ times already.
+        _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+
+    fn still(&self) {
+        // It fails only when it was not rung.
+        _ = rustix::io::read(&*self.0, &mut [0; size_of::<u64>()]);
     }
 }
 
 impl<T> Sockets<T> {
+    /// No sockets yet.
+    ///
+    /// # Errors
+    /// When the process has too many open files.
+    pub fn new() -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let bell = Bell(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
+        epoll::add(&epoll, &bell.0, EventData::new_u64(BELL), EventFlags::IN)?;
+        Ok(Self { open: BTreeMap::new(), epoll, bell, ready: Vec::with_capacity(AT_ONCE) })
+    }
+
+    /// What ends a wait.
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
     /// Closes the sockets of links that are gone and opens those that are missing, promiscuously where the link's name
-    /// matches; gives those that it tried to open. Must be called within a runtime.
+    /// matches; gives those that it tried to open.
     pub fn sync(
         &mut self,
         links: &Links,
@@ -56,6 +97,10 @@ impl<T> Sockets<T> {
             if named(link) {
                 socket.set_promiscuous(link)?;
             }
+            for (lane, descriptor) in socket.lanes().enumerate() {
+                let data = EventData::new_u64(pack((link, protocol), lane));
+                epoll::add(&self.epoll, descriptor, data, EventFlags::IN)?;
+            }
             Ok(socket)
         };
         let open = |port: Port| match open_one(port) {
@@ -68,21 +113,43 @@ impl<T> Sockets<T> {
         missing.into_iter().map(open).collect()
     }
 
-    /// Receives a frame from any socket, in turn.
-    pub fn poll_receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<(Port, io::Result<usize>)> {
-        let others = self.open.range((self.last.map_or(Unbounded, Excluded), Unbounded));
-        let rest = self.last.map(|last| self.open.range(..=last)).into_iter().flatten();
-        for (&port, (socket, _)) in others.chain(rest) {
-            if let Poll::Ready(result) = socket.poll_receive(cx, buffer) {
-                self.last = Some(port);
-                return Poll::Ready((port, result));
+    /// Waits until there are frames, somebody rang, or the time is over; without a time, however long it takes. Says
+    /// whether somebody rang.
+    ///
+    /// # Errors
+    /// When the kernel can't be asked.
+    pub fn wait(&mut self, time: Option<Duration>) -> io::Result<bool> {
+        let mut events = [const { MaybeUninit::uninit() }; AT_ONCE];
+        let time = time.map(whole_milliseconds);
+        let events = match epoll::wait(&self.epoll, &mut events, time.as_ref()) {
+            Ok((events, _)) => events,
+            Err(Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        self.ready.clear();
+        self.ready.extend(events.iter().map(|event| event.data.u64()));
+        let Some(place) = self.ready.iter().position(|number| *number == BELL) else { return Ok(false) };
+        self.ready.swap_remove(place);
+        self.bell.still();
+        Ok(true)
+    }
+
+    /// Whether some of the frames that were waited for were not received yet.
+    pub fn has_frames(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Receives the next of the frames that were waited for, one from each lane.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Option<(Port, io::Result<usize>)> {
+        while let Some(number) = self.ready.pop() {
+            let (port, lane) = unpack(number);
+            let Some((socket, _)) = self.open.get(&port) else { continue };
+            // A lane that was divided anew may have nothing any more.
+            if let Some(received) = socket.receive_from(lane, buffer).transpose() {
+                return Some((port, received));
             }
         }
-        Poll::Pending
+        None
     }
 
     /// The socket on which a packet is sent, and the value that came with it.
@@ -102,5 +169,63 @@ impl<T> Sockets<T> {
     /// All sockets, with their values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Port, &mut FrameSocket, &T)> {
         self.open.iter_mut().map(|(&port, (socket, value))| (port, socket, &*value))
+    }
+}
+
+/// What tells the bell from lanes.
+const BELL: u64 = u64::MAX;
+
+/// A lane as the number that the kernel gives back.
+fn pack((LinkId(link), protocol): Port, lane: usize) -> u64 {
+    let protocol = match protocol {
+        Protocol::Arp => 0,
+        Protocol::Ndp => 1,
+    };
+    u64::from(link) << 16 | protocol << 8 | lane as u64
+}
+
+fn unpack(number: u64) -> (Port, usize) {
+    let [_, _, a, b, c, d, protocol, lane] = number.to_be_bytes();
+    let protocol = if protocol == 0 { Protocol::Arp } else { Protocol::Ndp };
+    ((LinkId(u32::from_be_bytes([a, b, c, d])), protocol), lane.into())
+}
+
+/// At least as long, in the unit that every kernel takes.
+fn whole_milliseconds(time: Duration) -> Timespec {
+    let milliseconds = u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    let time = Duration::from_millis(milliseconds.min(u32::MAX.into()));
+    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_gives_a_lane_back_as_it_was() {
+        for port in [(LinkId(1), Protocol::Arp), (LinkId(u32::MAX), Protocol::Ndp)] {
+            for lane in 0..4 {
+                assert_eq!(unpack(pack(port, lane)), (port, lane));
+                assert_ne!(pack(port, lane), BELL);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_is_never_too_short() {
+        for (time, milliseconds) in [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2)] {
+            let waited = whole_milliseconds(Duration::from_nanos(time));
+            assert_eq!((waited.tv_sec, waited.tv_nsec), (0, milliseconds * 1_000_000), "{time} ns");
+        }
+    }
+
+    #[test]
+    fn who_rings_ends_the_next_wait_and_no_other() {
+        let mut sockets = Sockets::<()>::new().unwrap();
+        sockets.bell().ring();
+        sockets.bell().ring();
+        assert!(sockets.wait(None).unwrap());
+        assert!(!sockets.wait(Some(Duration::ZERO)).unwrap());
+        assert!(sockets.receive(&mut []).is_none());
     }
 }

@@ -94,7 +94,7 @@ impl Machine {
         }
         if doubts && self.hears_peers(link) {
             let cursor = self.here.get(&link).and_then(|here| here.cursor);
-            let after = cursor.map_or((link, *of(link).start()).1 .1, |cursor| cursor);
+            let after = cursor.map_or((link, *of(link).start()).1.1, |cursor| cursor);
             let next = self.owned.range((link, after)..=*of(link).end()).map(|&(_, it)| it);
             let next = next.into_iter().find(|it| Some(*it) != cursor);
             let next = next.or_else(|| self.owned.range(of(link)).next().map(|&(_, it)| it));
@@ -131,8 +131,8 @@ impl Machine {
     pub(super) fn schedule_link(&mut self, link: LinkId, now: Instant) {
         let owns = self.owned.range(of(link)).next().is_some();
         let Some(here) = self.here.get(&link) else { return };
-        let doubt = (owns && self.hears_peers(link))
-            .then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
+        let doubt =
+            (owns && self.hears_peers(link)).then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
         let sweep = (!here.sweep.is_empty()).then(|| now + SWEEP.1);
         let due = [doubt, sweep, here.quiet].into_iter().flatten().min();
         self.timers.set(Timer::Link(link), due.map(|due| due.max(now)));

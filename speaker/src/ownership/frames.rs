@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::announcer::Form;
 use crate::link::Link;
-use crate::wire::{ALL_NODES, Advertisement, Arp, Frame, Mac, Operation, Packet, Solicitation, solicited_node};
+use crate::wire::{
+    ALL_NODES, Advertisement, Arp, Frame, Mac, Operation, Packet, Solicitation, solicited_node,
+};
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,9 @@ const OFFERS: u8 = 3;
 impl Machine {
     /// Has an owner that may stay where it is go where it should be.
     pub(super) fn consider_move(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        let Some(ownership) = self.slots.get(&(link, address)).and_then(|slot| slot.ownership()) else { return };
+        let Some(ownership) = self.slots.get(&(link, address)).and_then(|slot| slot.ownership()) else {
+            return;
+        };
         let Some(wanted) = self.wanted(address) else { return };
         if self.stops(Stop::Leave) {
             let successors = self.successors(link, wanted);
@@ -62,7 +64,8 @@ impl Machine {
         to: Vec<NodeId>,
         now: Instant,
     ) {
-        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) else {
+        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
+        else {
             return;
         };
         if ownership.offer.as_ref().is_some_and(|offer| offer.because == because && offer.to == to) {

@@ -296,9 +296,9 @@ impl Machine {
     fn still_holds(&self, transmit: &Transmit) -> bool {
         let sends = self.links.get(&transmit.link).is_some_and(|link| link.mac == transmit.frame.source);
         let answers = || {
-            self.slots.get(&(transmit.link, transmit.address)).is_some_and(|slot| {
-                matches!(slot.state, State::Owner(_) | State::Covering { .. })
-            })
+            self.slots
+                .get(&(transmit.link, transmit.address))
+                .is_some_and(|slot| matches!(slot.state, State::Owner(_) | State::Covering { .. }))
         };
         match transmit.kind {
             TransmitKind::Answer | TransmitKind::Announcement(_) => sends && answers(),

@@ -369,8 +369,9 @@ impl Machine {
     /// one can't be heard and takes the address by its Lease.
     fn retire(&mut self, link: LinkId, address: IpAddr, reason: ferrolb_placement::Exclusion, now: Instant) {
         let Some(wanted) = self.wanted(address) else { return };
-        let unheard =
-            self.first_unheard(link, wanted, |neighbour| neighbour.stays_unheard(&self.timing, now)).is_some();
+        let unheard = self
+            .first_unheard(link, wanted, |neighbour| neighbour.stays_unheard(&self.timing, now))
+            .is_some();
         if wanted.candidates.is_empty() || unheard {
             self.end(link, address, LossCause::NoCandidate(reason));
             self.plan(link, address, now);

@@ -83,9 +83,8 @@ impl Machine {
         }
         // Who answers gives a newcomer time to be heard: joining moves nothing.
         let answers = self.owns(link, address) || self.covers(link, address);
-        let hidden = self.first_unheard(link, wanted, |neighbour| {
-            !answers || neighbour.stays_unheard(&self.timing, now)
-        });
+        let hidden = self
+            .first_unheard(link, wanted, |neighbour| !answers || neighbour.stays_unheard(&self.timing, now));
         hidden.map_or(Right::May, |node| Right::Barred(LossCause::Outranked(self.name_of(node))))
     }
 
@@ -151,7 +150,13 @@ impl Machine {
     }
 
     /// A node's place among those that may cover for an owner: the candidates, then any other peer.
-    pub(super) fn cover_rank(&self, node: NodeId, link: LinkId, wanted: &DesiredAddress, owner: NodeId) -> u32 {
+    pub(super) fn cover_rank(
+        &self,
+        node: NodeId,
+        link: LinkId,
+        wanted: &DesiredAddress,
+        owner: NodeId,
+    ) -> u32 {
         if let Some(rank) = self.rank_of(node, link, wanted.candidates.iter(), Some(owner)) {
             return rank;
         }
@@ -176,9 +181,8 @@ impl Machine {
         owner: Option<NodeId>,
     ) -> Option<u32> {
         let mut rank = 0;
-        let counts = |other: NodeId| {
-            Some(other) != owner && (other == NodeId::OWN || self.takes_part(link, other))
-        };
+        let counts =
+            |other: NodeId| Some(other) != owner && (other == NodeId::OWN || self.takes_part(link, other));
         order.find_map(|candidate| {
             if candidate.node == node {
                 return Some(rank);

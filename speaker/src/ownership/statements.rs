@@ -238,7 +238,8 @@ impl Machine {
 
     /// Tells another owner that this one stays.
     fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) else {
+        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
+        else {
             return;
         };
         if ownership.insisted.is_some_and(|at| now < at + INSIST) {

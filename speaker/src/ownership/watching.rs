@@ -169,9 +169,11 @@ impl Machine {
             }
             let addresses = there.ipv4.first().map(|it| IpAddr::from(*it)).into_iter();
             let addresses = addresses.chain(there.link_local.map(IpAddr::from));
-            frames.extend(addresses.zip(std::iter::repeat(mac)).filter_map(|(address, mac)| {
-                Some((address, frames::ask(address, here, mac?)))
-            }));
+            frames.extend(
+                addresses
+                    .zip(std::iter::repeat(mac))
+                    .filter_map(|(address, mac)| Some((address, frames::ask(address, here, mac?)))),
+            );
         }
         for (address, frame) in frames {
             self.send(link, address, TransmitKind::Question, frame);
@@ -323,8 +325,11 @@ impl Machine {
     /// Asks the hosts that are sure to be there.
     pub(super) fn ask_gateways(&mut self, link: LinkId, now: Instant) {
         let Some(here) = self.link(link) else { return };
-        let gateways: Vec<_> =
-            here.gateways.iter().map(|it| (IpAddr::from(*it), frames::question((*it).into(), here))).collect();
+        let gateways: Vec<_> = here
+            .gateways
+            .iter()
+            .map(|it| (IpAddr::from(*it), frames::question((*it).into(), here)))
+            .collect();
         for (gateway, frame) in gateways {
             self.send_to_all(link, gateway, TransmitKind::Question, frame, now);
         }

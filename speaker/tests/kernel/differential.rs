@@ -1,15 +1,13 @@
 //! The speaker's answers beside the kernel's own, for an address that the kernel has on the same interface.
 
-use std::future::poll_fn;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::thread;
 
 use ferrolb_speaker::net::{FrameSocket, Protocol};
 use ferrolb_speaker::wire::{Arp, Frame, Mac, Packet, Solicitation, solicited_node};
-use tokio::time::timeout;
 
 use crate::driver::{VIP, VIP6, eventually, names_us};
-use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, runtime};
+use crate::segment::{OUR_MAC, PATIENCE, Segment, ip};
 use crate::speaker::Speaker;
 
 const KERNELS: &str = "192.168.1.11";
@@ -32,26 +30,22 @@ pub(crate) fn answers_are_those_of_the_kernel_byte_for_byte() {
     let (link, asker) = segment.peer_link();
     let ask = || {
         segment.enter_peer();
-        runtime().block_on(async {
-            let arp = FrameSocket::open(link, Protocol::Arp).unwrap();
-            for (name, question) in arp_questions(asker) {
-                let kernels = answer(&arp, &question(KERNELS.parse().unwrap())).await;
-                let ours = answer(&arp, &question(VIP.parse().unwrap())).await;
-                let addresses =
-                    [KERNELS, VIP].map(|text| text.parse::<Ipv4Addr>().unwrap().octets().to_vec());
-                compare(name, kernels, ours, &addresses);
-            }
-            let ndp = FrameSocket::open(link, Protocol::Ndp).unwrap();
-            for (name, question) in ndp_questions(asker) {
-                let mut kernels = answer(&ndp, &question(KERNELS6.parse().unwrap())).await;
-                let mut ours = answer(&ndp, &question(VIP6.parse().unwrap())).await;
-                let addresses =
-                    [KERNELS6, VIP6].map(|text| text.parse::<Ipv6Addr>().unwrap().octets().to_vec());
-                kernels[CHECKSUM].fill(0);
-                ours[CHECKSUM].fill(0);
-                compare(name, kernels, ours, &addresses);
-            }
-        });
+        let arp = FrameSocket::open(link, Protocol::Arp).unwrap();
+        for (name, question) in arp_questions(asker) {
+            let kernels = answer(&arp, &question(KERNELS.parse().unwrap()));
+            let ours = answer(&arp, &question(VIP.parse().unwrap()));
+            let addresses = [KERNELS, VIP].map(|text| text.parse::<Ipv4Addr>().unwrap().octets().to_vec());
+            compare(name, kernels, ours, &addresses);
+        }
+        let ndp = FrameSocket::open(link, Protocol::Ndp).unwrap();
+        for (name, question) in ndp_questions(asker) {
+            let mut kernels = answer(&ndp, &question(KERNELS6.parse().unwrap()));
+            let mut ours = answer(&ndp, &question(VIP6.parse().unwrap()));
+            let addresses = [KERNELS6, VIP6].map(|text| text.parse::<Ipv6Addr>().unwrap().octets().to_vec());
+            kernels[CHECKSUM].fill(0);
+            ours[CHECKSUM].fill(0);
+            compare(name, kernels, ours, &addresses);
+        }
     };
     thread::scope(|scope| scope.spawn(ask).join()).unwrap();
 }
@@ -87,29 +81,25 @@ fn ndp_questions(asker: Mac) -> [(&'static str, impl Fn(Ipv6Addr) -> Frame); 2] 
 }
 
 /// The bytes that answer a question.
-async fn answer(socket: &FrameSocket, question: &Frame) -> Vec<u8> {
+fn answer(socket: &FrameSocket, question: &Frame) -> Vec<u8> {
     socket.send(&question.emit()).unwrap();
     let mut buffer = [0; 2048];
-    let answered = async {
-        loop {
-            let length = poll_fn(|cx| socket.poll_receive(cx, &mut buffer)).await.unwrap();
-            let about = match (Frame::parse(&buffer[..length]).map(|frame| frame.packet), question.packet) {
-                (Ok(Packet::Arp(answer)), Packet::Arp(question)) => {
-                    answer.sender_ip == question.target_ip && !answer.is_gratuitous()
-                }
-                (Ok(Packet::Advertisement(answer)), Packet::Solicitation(question)) => {
-                    // What is sent to all without a question looks like the answer to a duplicate check.
-                    answer.target == question.target && answer.solicited != question.is_duplicate_check()
-                }
-                _ => false,
-            };
-            if about {
-                return length;
+    loop {
+        let length = socket.receive(&mut buffer, PATIENCE).unwrap().expect("an answer");
+        let about = match (Frame::parse(&buffer[..length]).map(|frame| frame.packet), question.packet) {
+            (Ok(Packet::Arp(answer)), Packet::Arp(question)) => {
+                answer.sender_ip == question.target_ip && !answer.is_gratuitous()
             }
+            (Ok(Packet::Advertisement(answer)), Packet::Solicitation(question)) => {
+                // What is sent to all without a question looks like the answer to a duplicate check.
+                answer.target == question.target && answer.solicited != question.is_duplicate_check()
+            }
+            _ => false,
+        };
+        if about {
+            return buffer[..length].to_vec();
         }
-    };
-    let length = timeout(PATIENCE, answered).await.expect("an answer");
-    buffer[..length].to_vec()
+    }
 }
 
 /// The answers are the same, but for the address that each is about.

@@ -1,6 +1,5 @@
 //! What becomes of a client's questions while others ask as fast as they can.
 
-use std::future::poll_fn;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use ferrolb_speaker::net::{FrameSocket, Protocol};
 use ferrolb_speaker::wire::{Arp, Frame, Mac, Packet};
-use tokio::time::{sleep_until, timeout_at};
 
 use crate::driver::{VIP, eventually, names_us};
-use crate::segment::{Segment, runtime};
+use crate::segment::Segment;
 use crate::speaker::Speaker;
 
 /// Questions of the client.
@@ -40,12 +38,11 @@ fn survive(name: &str, flooders: u16) -> u64 {
     let (flooded, mut delays) = thread::scope(|scope| {
         let flood = scope.spawn(|| {
             segment.enter_peer();
-            runtime()
-                .block_on(async { flood(&FrameSocket::open(link, Protocol::Arp).unwrap(), flooders, &stop) })
+            flood(&FrameSocket::open(link, Protocol::Arp).unwrap(), flooders, &stop)
         });
         let client = scope.spawn(|| {
             segment.enter_peer();
-            runtime().block_on(async { ask(&FrameSocket::open(link, Protocol::Arp).unwrap(), client).await })
+            ask(&FrameSocket::open(link, Protocol::Arp).unwrap(), client)
         });
         let delays = client.join();
         stop.store(true, Ordering::Relaxed);
@@ -79,31 +76,34 @@ fn flood(socket: &FrameSocket, hosts: u16, stop: &AtomicBool) -> usize {
 
 /// Asks at intervals, and gives the delays of the answers that came before the next question.
 #[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
-async fn ask(socket: &FrameSocket, client: Mac) -> Vec<Duration> {
+fn ask(socket: &FrameSocket, client: Mac) -> Vec<Duration> {
     let question = question(client, Ipv4Addr::new(192, 168, 1, 10)).emit();
     let mut delays = Vec::new();
     for _ in 0..QUESTIONS {
         let begin = Instant::now();
-        let next = (begin + INTERVAL).into();
+        let next = begin + INTERVAL;
         socket.send(&question).unwrap();
-        if timeout_at(next, answer(socket)).await.is_ok() {
+        if answer(socket, next) {
             delays.push(begin.elapsed());
         }
-        sleep_until(next).await;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     delays
 }
 
-async fn answer(socket: &FrameSocket) {
+/// Whether an answer comes in time.
+#[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
+fn answer(socket: &FrameSocket, until: Instant) -> bool {
     let mut buffer = [0; 2048];
     loop {
-        let length = poll_fn(|cx| socket.poll_receive(cx, &mut buffer)).await.unwrap();
+        let left = until.saturating_duration_since(Instant::now());
+        let Some(length) = socket.receive(&mut buffer, left).unwrap() else { return false };
         let packet = Frame::parse(&buffer[..length]).map(|frame| frame.packet);
         if let Ok(Packet::Arp(arp)) = packet
             && !arp.is_gratuitous()
             && arp.sender_ip.to_string() == VIP
         {
-            return;
+            return true;
         }
     }
 }

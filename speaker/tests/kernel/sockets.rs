@@ -1,60 +1,54 @@
 //! Packet sockets and groups.
 
 use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::net::Ipv6Addr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferrolb_speaker::net::{FrameSocket, Groups, Protocol};
 use ferrolb_speaker::wire::{Arp, Frame, Mac, Packet};
-use tokio::time::timeout;
 
-use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, runtime};
+use crate::segment::{OUR_MAC, PATIENCE, Segment, ip};
 
 /// More than a socket's option memory is enough for.
 const MANY: usize = 3000;
 
 pub(crate) fn only_address_resolution_is_received() {
     let segment = Segment::new();
-    runtime().block_on(async {
-        let arp = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
-        let ndp = FrameSocket::open(Segment::link(), Protocol::Ndp).unwrap();
-        // Broadcast datagrams and echo requests are not for us; the questions that follow are.
-        segment.peer_ip("neighbor add 192.168.1.99 lladdr ff:ff:ff:ff:ff:ff dev eth0");
-        segment.peer_ip("neighbor add fd00::99 lladdr 33:33:00:00:00:01 dev eth0");
-        segment.peer_asks_for("192.168.1.99");
-        segment.peer_asks_for("fd00::99");
-        segment.peer_asks_for("192.168.1.240");
-        segment.peer_asks_for("fd00::240");
-        let Packet::Arp(question) = receive(&arp).await.packet else { panic!("not ARP") };
-        assert_eq!(question.target_ip.to_string(), "192.168.1.240");
-        // The peer's kernel asked for the uniqueness of its own addresses before.
-        loop {
-            let Packet::Solicitation(question) = receive(&ndp).await.packet else { continue };
-            if question.target.to_string() == "fd00::240" {
-                break;
-            }
+    let arp = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    let ndp = FrameSocket::open(Segment::link(), Protocol::Ndp).unwrap();
+    // Broadcast datagrams and echo requests are not for us; the questions that follow are.
+    segment.peer_ip("neighbor add 192.168.1.99 lladdr ff:ff:ff:ff:ff:ff dev eth0");
+    segment.peer_ip("neighbor add fd00::99 lladdr 33:33:00:00:00:01 dev eth0");
+    segment.peer_asks_for("192.168.1.99");
+    segment.peer_asks_for("fd00::99");
+    segment.peer_asks_for("192.168.1.240");
+    segment.peer_asks_for("fd00::240");
+    let Packet::Arp(question) = receive(&arp).packet else { panic!("not ARP") };
+    assert_eq!(question.target_ip.to_string(), "192.168.1.240");
+    // The peer's kernel asked for the uniqueness of its own addresses before.
+    loop {
+        let Packet::Solicitation(question) = receive(&ndp).packet else { continue };
+        if question.target.to_string() == "fd00::240" {
+            break;
         }
-    });
+    }
 }
 
 pub(crate) fn a_socket_survives_its_link_going_down() {
     let segment = Segment::new();
-    runtime().block_on(async {
-        let mut socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
-        let probe = Arp::probe(OUR_MAC, [192, 168, 1, 10].into());
-        ip("link set lan0 down");
-        assert_eq!(socket.send(&probe.emit()).unwrap_err().raw_os_error(), Some(libc::ENETDOWN));
-        ip("link set lan0 up");
-        socket.send(&probe.emit()).expect("no frame is lost to the error of a link that is up again");
-        let Packet::Arp(reply) = ask(&socket, &probe).await.packet else { panic!("not ARP") };
-        assert_eq!(reply.sender_ip.to_string(), "192.168.1.10", "the peer's kernel answers our probe");
-        assert_eq!(socket.drops().unwrap(), 0);
-        drop(segment);
-        let error = socket.send(&probe.emit()).unwrap_err();
-        assert!(matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV | libc::ENETDOWN)), "{error}");
-    });
+    let mut socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    let probe = Arp::probe(OUR_MAC, [192, 168, 1, 10].into());
+    ip("link set lan0 down");
+    assert_eq!(socket.send(&probe.emit()).unwrap_err().raw_os_error(), Some(libc::ENETDOWN));
+    ip("link set lan0 up");
+    socket.send(&probe.emit()).expect("no frame is lost to the error of a link that is up again");
+    let Packet::Arp(reply) = ask(&socket, &probe).packet else { panic!("not ARP") };
+    assert_eq!(reply.sender_ip.to_string(), "192.168.1.10", "the peer's kernel answers our probe");
+    assert_eq!(socket.drops().unwrap(), 0);
+    drop(segment);
+    let error = socket.send(&probe.emit()).unwrap_err();
+    assert!(matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV | libc::ENETDOWN)), "{error}");
 }
 
 pub(crate) fn a_card_is_promiscuous_as_long_as_its_socket_is_open() {
@@ -63,12 +57,11 @@ pub(crate) fn a_card_is_promiscuous_as_long_as_its_socket_is_open() {
         let details = ip("-details link show dev lan0");
         details.split("promiscuity ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
     };
-    runtime().block_on(async {
-        let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
-        assert_eq!(promiscuity(), "0");
-        socket.set_promiscuous(Segment::link()).unwrap();
-        assert_eq!(promiscuity(), "1");
-    });
+    let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    assert_eq!(promiscuity(), "0");
+    socket.set_promiscuous(Segment::link()).unwrap();
+    assert_eq!(promiscuity(), "1");
+    drop(socket);
     assert_eq!(promiscuity(), "0");
 }
 
@@ -76,28 +69,24 @@ pub(crate) fn each_source_is_received_once_however_lanes_are_divided() {
     let segment = Segment::new();
     let (link, _) = segment.peer_link();
     let sources: BTreeSet<_> = (0..=255).map(|last| Mac([2, 0, 0, 1, 0, last])).collect();
-    runtime().block_on(async {
-        let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
-        for _ in 0..10 {
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    segment.enter_peer();
-                    runtime().block_on(async {
-                        let sender = FrameSocket::open(link, Protocol::Arp).unwrap();
-                        for &source in &sources {
-                            sender.send(&Arp::probe(source, [192, 168, 1, 240].into()).emit()).unwrap();
-                        }
-                    });
-                });
+    let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    for _ in 0..10 {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                segment.enter_peer();
+                let sender = FrameSocket::open(link, Protocol::Arp).unwrap();
+                for &source in &sources {
+                    sender.send(&Arp::probe(source, [192, 168, 1, 240].into()).emit()).unwrap();
+                }
             });
-            let mut received = BTreeSet::new();
-            for _ in 0..sources.len() {
-                received.insert(receive(&socket).await.source);
-            }
-            assert_eq!(received, sources);
-            socket.shuffle().unwrap();
+        });
+        let mut received = BTreeSet::new();
+        for _ in 0..sources.len() {
+            received.insert(receive(&socket).source);
         }
-    });
+        assert_eq!(received, sources);
+        socket.shuffle().unwrap();
+    }
 }
 
 pub(crate) fn more_groups_are_joined_than_one_socket_has_room_for() {
@@ -137,24 +126,26 @@ pub(crate) fn a_group_that_can_not_be_joined_yet_is_joined_later() {
 }
 
 /// Asks until the answer comes: a link needs a moment to come up.
-async fn ask(socket: &FrameSocket, question: &Frame) -> Frame {
-    let asked = async {
-        loop {
-            _ = socket.send(&question.emit());
-            let answer = timeout(Duration::from_millis(100), receive(socket)).await;
-            if let Ok(answer) = answer {
-                return answer;
-            }
+#[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
+fn ask(socket: &FrameSocket, question: &Frame) -> Frame {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        _ = socket.send(&question.emit());
+        if let Some(answer) = receive_within(socket, Duration::from_millis(100)) {
+            return answer;
         }
-    };
-    timeout(PATIENCE, asked).await.expect("nobody answers")
+    }
+    panic!("nobody answers");
 }
 
-async fn receive(socket: &FrameSocket) -> Frame {
+fn receive(socket: &FrameSocket) -> Frame {
+    receive_within(socket, PATIENCE).expect("nothing is received")
+}
+
+fn receive_within(socket: &FrameSocket, patience: Duration) -> Option<Frame> {
     let mut buffer = [0; 2048];
-    let received = poll_fn(|cx| socket.poll_receive(cx, &mut buffer));
-    let length = timeout(PATIENCE, received).await.expect("nothing is received").unwrap();
-    Frame::parse(&buffer[..length]).unwrap()
+    let length = socket.receive(&mut buffer, patience).unwrap()?;
+    Some(Frame::parse(&buffer[..length]).unwrap())
 }
 
 /// Its group is none of those of the interface's own addresses.

@@ -35,8 +35,7 @@ impl Speaker {
         let gate = Readiness::default().gate("sockets");
         let metrics = Metrics::default();
         let promiscuous = "".parse().unwrap();
-        let wiring =
-            Wiring {
+        let wiring = Wiring {
             links,
             promiscuous,
             cluster,
@@ -47,7 +46,7 @@ impl Speaker {
         };
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
-                let driver = Driver::new(1, wiring);
+                let driver = Driver::new(1, wiring).unwrap();
                 let mut watch = LinkWatch::open(DEFAULT_PATTERNS.parse().unwrap()).unwrap();
                 let follow = async {
                     loop {

@@ -55,8 +55,8 @@ impl Checks {
         };
         // One side of a split may have no watcher of an owner on the other; who was never heard is judged by its Lease.
         let slow = faults().any(|fault| matches!(fault, Fault::Split(..) | Fault::Isolate));
-        let only_one = schedule.lost == 0
-            && faults().filter(|fault| !matches!(fault, Fault::Outage(_))).count() <= 1;
+        let only_one =
+            schedule.lost == 0 && faults().filter(|fault| !matches!(fault, Fault::Outage(_))).count() <= 1;
         let (silence, quarrel) = match (slow, only_one) {
             (true, _) => (45_000 * MS, 4_000 * MS),
             (false, true) => (1_000 * MS, 500 * MS),

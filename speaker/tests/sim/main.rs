@@ -75,7 +75,11 @@ impl Options {
                 "--steps" => options.steps = number()?,
                 "--failures" => options.failures = u32::try_from(number()?).unwrap_or(u32::MAX),
                 "--trace" => options.trace = true,
-                _ => return Err(format!("{word:?}: only --seed N, --steps N, --failures N and --trace are known")),
+                _ => {
+                    return Err(format!(
+                        "{word:?}: only --seed N, --steps N, --failures N and --trace are known"
+                    ));
+                }
             }
         }
         Ok(options)

@@ -54,7 +54,12 @@ impl Network {
     }
 
     /// Where a frame arrives, and after how long.
-    pub(crate) fn deliver(&mut self, from: Port, frame: &Frame, random: &mut Random) -> Vec<(Port, Duration)> {
+    pub(crate) fn deliver(
+        &mut self,
+        from: Port,
+        frame: &Frame,
+        random: &mut Random,
+    ) -> Vec<(Port, Duration)> {
         let mut arrivals = Vec::new();
         for to in 0..self.part.len() {
             let meant = frame.destination.is_group() || frame.destination == mac(to);

@@ -66,10 +66,9 @@ impl Node {
     /// What the kernel answers.
     pub(crate) fn kernel(&self, frame: &Frame) -> Option<Frame> {
         match &frame.packet {
-            Packet::Arp(arp) if arp.target_ip == ipv4(self.port) && !arp.is_gratuitous() => {
-                (arp.operation == ferrolb_speaker::wire::Operation::Request)
-                    .then(|| arp.reply_from(mac(self.port)))
-            }
+            Packet::Arp(arp) if arp.target_ip == ipv4(self.port) && !arp.is_gratuitous() => (arp.operation
+                == ferrolb_speaker::wire::Operation::Request)
+                .then(|| arp.reply_from(mac(self.port))),
             Packet::Solicitation(it) if it.target == link_local(self.port) => {
                 Some(it.answer_from(mac(self.port), false, frame.source))
             }
@@ -92,22 +91,13 @@ impl Speaker {
             port_macs: vec![],
         };
         machine.set_links(BTreeMap::from([(ETH0, link)]), now);
-        Self {
-            machine,
-            liveness: Liveness::new(&name(port)),
-            excluded: Vec::new(),
-            frozen: None,
-            wake: 0,
-        }
+        Self { machine, liveness: Liveness::new(&name(port)), excluded: Vec::new(), frozen: None, wake: 0 }
     }
 
     /// Tells the machine what the watches show.
     pub(crate) fn plan(&mut self, port: Port, addresses: &[IpAddr], now: Instant) {
-        let live: BTreeMap<String, (bool, Option<u32>)> = self
-            .liveness
-            .leases()
-            .map(|(lease, live)| (lease.node.clone(), (live, lease.owned)))
-            .collect();
+        let live: BTreeMap<String, (bool, Option<u32>)> =
+            self.liveness.leases().map(|(lease, live)| (lease.node.clone(), (live, lease.owned))).collect();
         let excluded = |node: Port| self.excluded.get(node).copied().unwrap_or(false);
         let nodes = || (0..self.excluded.len()).filter(|node| live.contains_key(&name(*node)));
         let peers: Peers = nodes()

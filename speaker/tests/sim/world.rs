@@ -376,13 +376,16 @@ impl World {
         let announced = self.announced.clone();
         let speaker = self.nodes.get_mut(port)?.speaker.as_mut().filter(|it| it.frozen.is_none())?;
         let result = act(speaker, now);
-        if speaker.liveness.poll_timeout().is_some_and(|due| due <= now) && speaker.liveness.handle_timeout(now) {
+        if speaker.liveness.poll_timeout().is_some_and(|due| due <= now)
+            && speaker.liveness.handle_timeout(now)
+        {
             speaker.plan(port, &announced, now);
         }
         let told: Vec<Told> = std::iter::from_fn(|| speaker.machine.poll_event()).collect();
         let sent: Vec<_> = std::iter::from_fn(|| speaker.machine.poll_transmit(now)).collect();
         let stopped = speaker.machine.is_stopped(now);
-        let due = [speaker.machine.poll_timeout(), speaker.liveness.poll_timeout()].into_iter().flatten().min();
+        let due =
+            [speaker.machine.poll_timeout(), speaker.liveness.poll_timeout()].into_iter().flatten().min();
         speaker.wake += 1;
         let wake = speaker.wake;
         for event in told {

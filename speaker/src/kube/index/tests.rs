@@ -36,7 +36,7 @@ fn the_only_node_with_a_lease_announces_the_address() {
     let mut cluster = loaded();
     assert_eq!(standing(&mut cluster), Some(Place::First));
     assert_eq!(cluster.own_uid(), Some("uid-node-1"));
-    assert_eq!(cluster.service_uid(&web()), Some("uid-web"));
+    assert_eq!(cluster.service(&web()).unwrap().1, "uid-web".into());
     assert_eq!(cluster.speakers(), 1);
 }
 

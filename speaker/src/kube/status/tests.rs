@@ -94,6 +94,17 @@ async fn a_report_that_is_refused_holds_up_no_other_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_of_an_older_speaker_without_the_column_is_completed() {
+    let mut old = written("web", "192.168.1.240");
+    old["status"].as_object_mut().unwrap().remove("addresses");
+    let mut stage = Stage::start(vec![old], []);
+    stage.report(&[("web", "192.168.1.240")]);
+    let write = stage.next().await;
+    assert_eq!((write.method, &write.body["status"]["addresses"]), (Method::PATCH, &json!("192.168.1.240")));
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleting_what_is_gone_already_is_no_failure() {
     let mut stage =
         Stage::start(vec![written("web", "192.168.1.240")], [Answer::Refuse(StatusCode::NOT_FOUND)]);
@@ -113,13 +124,17 @@ struct Stage {
 }
 
 impl Stage {
-    /// The server has these objects, and gives these answers to the first writes.
+    /// The server has these objects, each on a page of its own, and gives these answers to the first writes.
     fn start(objects: Vec<Value>, answers: impl IntoIterator<Item = Answer>) -> Self {
         let mut answers = VecDeque::from_iter(answers);
         let (client, requests) = server(move |seen| {
             if seen.method == Method::GET {
+                let (_, page) = seen.query.split_once("&continue=").unwrap_or_default();
+                let page: usize = page.parse().unwrap_or(0);
+                let next = (page + 1 < objects.len()).then(|| (page + 1).to_string());
                 let list = json!({
-                    "apiVersion": "ferrolb.io/v1beta1", "kind": "ServiceL2StatusList", "metadata": {}, "items": objects,
+                    "apiVersion": "ferrolb.io/v1beta1", "kind": "ServiceL2StatusList",
+                    "metadata": { "continue": next }, "items": objects.get(page..=page).unwrap_or_default(),
                 });
                 return Answer::Ok(Some(list));
             }
@@ -142,6 +157,7 @@ impl Stage {
     fn report(&self, services: &[(&str, &str)]) {
         let reported = |&(service, ip): &(&str, &str)| {
             let report = ServiceReport {
+                uid: Some(format!("uid-{service}").into()),
                 role: Role::Owner,
                 conflict: None,
                 ips: [ip.parse().unwrap()].into(),
@@ -149,9 +165,9 @@ impl Stage {
                 reason: "Unclaimed",
                 since: Timestamp::UNIX_EPOCH,
             };
-            (name(service), Reported { report, uid: Some(format!("uid-{service}")) })
+            (Arc::new(name(service)), report)
         };
-        self.reports.send_replace(Some(services.iter().map(reported).collect()));
+        self.reports.send_replace(Some(Arc::new(services.iter().map(reported).collect())));
     }
 
     /// The next write to a report.
@@ -196,6 +212,7 @@ impl Stage {
 
 fn written(service: &str, ip: &str) -> Value {
     let report = ServiceReport {
+        uid: None,
         role: Role::Owner,
         conflict: None,
         ips: [ip.parse().unwrap()].into(),

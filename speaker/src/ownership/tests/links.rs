@@ -47,3 +47,12 @@ fn a_renamed_link_follows_its_advertisement() {
     node.links([(ETH0, link("lan0", MAC0))]);
     assert_eq!(node.events(), ["withdrawn 192.168.1.240 on lan0: InterfaceNotSelected"]);
 }
+
+#[test]
+fn what_comes_from_another_port_of_a_bond_is_the_nodes_own() {
+    let mut node = Node::owner_of(VIP.into());
+    let question = Frame { source: MAC1, ..request(Mac::BROADCAST) };
+    assert!(node.hears(&question), "it is somebody else's");
+    node.links([(ETH0, Link { port_macs: vec![MAC1], ..link("eth0", MAC0) })]);
+    assert!(!node.hears(&question));
+}
