@@ -8,6 +8,8 @@
 //! invariants are checked whenever something changes. A schedule that breaks one is printed with its trace, and
 //! `--seed` runs it again.
 
+#![expect(clippy::print_stdout, reason = "it is a program")]
+
 mod check;
 mod fault;
 mod network;

@@ -75,7 +75,7 @@ impl Network {
     }
 
     /// What a switch that suppresses ARP answers in the name of others, if it knows the address.
-    pub(crate) fn from_memory(&mut self, frame: &Frame) -> Option<Frame> {
+    pub(crate) fn remembered(&mut self, frame: &Frame) -> Option<Frame> {
         let Packet::Arp(arp) = frame.packet else { return None };
         if arp.is_gratuitous() || arp.operation == Operation::Reply {
             let address = IpAddr::from(arp.sender_ip);

@@ -350,7 +350,7 @@ impl World {
     }
 
     fn transmit(&mut self, port: Port, frame: &Frame) {
-        if let Some(answer) = self.network.from_memory(frame) {
+        if let Some(answer) = self.network.remembered(frame) {
             self.after(Duration::from_micros(100), Happening::Frame(port, answer));
         }
         let mut random = std::mem::replace(&mut self.random, Random::new(0));

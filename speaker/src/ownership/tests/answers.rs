@@ -1,6 +1,7 @@
 //! Which questions are answered, and how.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ferrolb_placement::Exclusion;
 
@@ -49,7 +50,6 @@ fn what_asks_nothing_of_us_is_not_answered() {
         ("another host's unicast", with(|f| f.destination = Mac([2, 0, 0, 0, 0, 0x99]))),
         ("our own frame", with(|f| f.source = MAC0)),
         ("a reply", with(|f| arp(f).operation = Operation::Reply)),
-        ("an announcement of a stranger", Arp::announcement(ASKER, VIP)),
         ("an asker at a group address", with(|f| arp(f).sender_mac = Mac::BROADCAST)),
         ("an asker at no address", with(|f| arp(f).sender_mac = Mac::ZERO)),
     ] {
@@ -58,6 +58,25 @@ fn what_asks_nothing_of_us_is_not_answered() {
     }
     let elsewhere = node.machine.handle_frame(ETH1, &request(Mac::BROADCAST), node.now);
     assert_eq!(elsewhere, Reception::Ignored, "a link that we do not know");
+}
+
+#[test]
+fn an_address_is_defended_once_in_ten_seconds_against_a_stranger_who_claims_it() {
+    let mut node = Node::owner_of(VIP.into());
+    let claim = Arp::announcement(ASKER, VIP);
+    let defence = Arp::announcement(MAC0, VIP);
+    assert!(!node.hears(&claim));
+    assert_eq!(node.frames(), [defence]);
+    node.listen();
+    assert_eq!(node.events(), [format!("conflict over 192.168.1.240 on eth0 with {ASKER}")]);
+    node.run(Duration::from_secs(9));
+    node.frames();
+    assert!(!node.hears(&claim));
+    assert!(node.frames().is_empty(), "RFC 5227 §2.4");
+    node.run(Duration::from_secs(2));
+    node.frames();
+    assert!(!node.hears(&claim));
+    assert_eq!(node.frames(), [defence]);
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::*;
 
+/// Longer than it takes to find that nobody answers.
+const PROBING: Duration = Duration::from_millis(60);
+
 #[test]
 fn of_two_links_on_a_segment_the_first_answers() {
     let mut node = Node::on_one_segment();
@@ -16,6 +19,7 @@ fn the_second_takes_over_when_the_first_goes_down() {
     let mut node = Node::on_one_segment();
     node.events();
     node.links([(ETH0, Link { up: false, ..link("eth0", MAC0) }), (ETH1, link("eth1", MAC1))]);
+    node.run(PROBING);
     assert_eq!(
         node.events(),
         ["withdrawn 192.168.1.240 on eth0: LinkDown", "announcing 192.168.1.240 on eth1: Unclaimed"]
@@ -27,8 +31,7 @@ fn links_that_do_not_hear_each_other_any_more_both_answer() {
     let mut node = Node::on_one_segment();
     node.now += Duration::from_secs(301);
     node.events();
-    node.machine.handle_timeout(node.now);
-    node.listen();
+    node.run(PROBING);
     assert_eq!(node.events(), ["announcing 192.168.1.240 on eth1: Unclaimed"]);
     assert_eq!(node.states(), (true, true));
 }
@@ -49,6 +52,7 @@ fn an_address_that_only_the_second_may_announce_stays_there() {
     let mut node = Node::on_one_segment();
     let interfaces = InterfaceFilter::from_patterns(&["eth1".to_owned()]);
     node.desire([(VIP.into(), DesiredAddress { interfaces, ..first() })]);
+    node.run(PROBING);
     assert_eq!(node.states(), (false, true));
 }
 
