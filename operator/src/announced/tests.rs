@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ferrolb_crds::lease::LeaseLink;
 use ferrolb_placement::{GRACE, Speaker};
 use k8s_openapi::api::core::v1::{Node, Service};
 use serde::de::DeserializeOwned;
