@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::segment::{OUR_MAC, PATIENCE, Segment, ip};
+use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, route_by_peer};
 use crate::speaker::Speaker;
 
 pub(crate) const VIP: &str = "192.168.1.240";
@@ -63,6 +63,7 @@ pub(crate) fn an_interface_that_disappears_and_comes_again() {
     eventually(|| segment.peer_asks_for(VIP), names_us);
     ip("link delete lan0");
     segment.plug_in();
+    route_by_peer("lan0");
     for address in [VIP, VIP6] {
         eventually(|| segment.peer_asks_for(address), names_us);
     }

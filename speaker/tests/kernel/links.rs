@@ -24,7 +24,7 @@ pub(crate) fn links_are_told_as_they_change() {
             let texts = link.map(|link| link.gateways.iter().map(ToString::to_string).collect::<Vec<_>>());
             texts.is_some_and(|texts| texts == gateways)
         };
-        ip("route replace default via 192.168.1.1");
+        ip("route add default via 192.168.1.1");
         until(&mut watch, |link| has(link, &["192.168.1.1"])).await;
         ip("route replace default via 192.168.1.2");
         until(&mut watch, |link| has(link, &["192.168.1.2"])).await;

@@ -44,9 +44,6 @@ impl Segment {
         self.peer_ip("address add 192.168.1.10/24 dev eth0");
         self.peer_ip("address add fd00::10/64 dev eth0 nodad");
         ip("link set lan0 up");
-        // A speaker claims nothing before it heard some other host: it asks the gateway.
-        ip("address replace 192.168.1.1/24 dev lan0");
-        ip("route replace default via 192.168.1.10");
     }
 
     /// Adds a second wire, `lan1`, and makes one segment of both: the peer's addresses move to its bridge `br0`.
@@ -121,6 +118,13 @@ impl Drop for Segment {
 /// Runs `ip` here.
 pub(crate) fn ip(arguments: &str) -> String {
     run(Command::new("ip"), arguments)
+}
+
+/// Makes the peer the gateway of an interface. A speaker claims nothing before it heard some other host there, and it asks
+/// gateways.
+pub(crate) fn route_by_peer(interface: &str) {
+    ip(&format!("address replace 192.168.1.1/24 dev {interface}"));
+    ip(&format!("route replace default via 192.168.1.10 dev {interface}"));
 }
 
 /// A runtime as the binary has it.

@@ -13,7 +13,7 @@ use ferrolb_speaker::net::exclusion::DEFAULT_PATTERNS;
 use ferrolb_speaker::ownership::{Candidate, DesiredAddress, NodeId};
 use tokio::sync::{mpsc, watch};
 
-use crate::segment::runtime;
+use crate::segment::{route_by_peer, runtime};
 
 /// The driver and its links, on a thread like the binary's.
 pub(crate) struct Speaker {
@@ -26,6 +26,7 @@ pub(crate) struct Speaker {
 
 impl Speaker {
     pub(crate) fn start() -> Self {
+        route_by_peer("lan0");
         let (cluster_sender, cluster) = watch::channel(None);
         let (stopped, _) = watch::channel(None);
         let (links_sender, links) = watch::channel(None);
