@@ -48,21 +48,26 @@ pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixtur
     await_field(lab, &report, "{.items}", "[]")
 }
 
-pub(crate) fn a_cut_link_moves_the_address_to_the_other_node(fixture: &Fixture) -> Result<()> {
+pub(crate) fn a_cut_link_moves_the_address_and_its_return_does_not(fixture: &Fixture) -> Result<()> {
     let lab = &fixture.lab;
     fixture.create_service("moving")?;
     let addresses = await_addresses(lab, "moving")?;
     let owner = node_of(lab, await_answer(lab, addresses[0])?)?;
     lab.host(&owner)?.cut_link()?;
+    let mut next = owner.clone();
     for &address in &addresses {
-        let next = node_of(lab, await_answer(lab, address)?)?;
+        next = node_of(lab, await_answer(lab, address)?)?;
         ensure!(next != owner, "{address} is answered by {owner}, whose link is cut");
     }
     lab.host(&owner)?.restore_link()?;
-    // It is the best candidate, and alone has the addresses again once its Lease is live for its peer.
+    // Whoever served meanwhile keeps the addresses, and they have one owner.
     for &address in &addresses {
-        await_sole_answer(lab, address, &owner)?;
+        await_sole_answer(lab, address, &next)?;
     }
+    let log = fixture.ferrolb().speaker(&next)?.log()?;
+    let line = log.lines().rev().find(|line| line.contains("serviceAnnounced") && line.contains("moving"));
+    let line = line.context("the log has no serviceAnnounced")?;
+    ensure!(line.contains("NodeSilent") && line.contains(&owner), "{line}");
     fixture.delete_service("moving")
 }
 

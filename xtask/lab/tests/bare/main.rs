@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             reasons::services_of_another_class_are_left_alone_and_their_addresses_not_given,
             classes::two_operators_give_no_address_twice_and_undo_nothing_of_each_other,
             announcing::an_address_is_answered_with_its_owners_mac_in_both_families,
-            announcing::a_cut_link_moves_the_address_to_the_other_node,
+            announcing::a_cut_link_moves_the_address_and_its_return_does_not,
             announcing::a_speaker_that_is_killed_and_started_announces_again,
             announcing::a_deleted_service_goes_silent,
             wire::an_address_is_announced_in_rounds_byte_for_byte,
