@@ -161,6 +161,17 @@ impl Host {
         })
     }
 
+    /// Moves its link to another segment: 0 is the one that all hosts are on, others are made when they are first named.
+    /// Its carrier stays.
+    pub fn move_to(&self, segment: u8) -> Result<()> {
+        self.shared.segment().move_to(self.name(), segment)
+    }
+
+    /// Keeps its link from exchanging frames with those of other isolated hosts, as switches do that isolate ports.
+    pub fn isolate(&self, isolated: bool) -> Result<()> {
+        self.shared.segment().isolate(self.name(), isolated)
+    }
+
     /// Gives it a further link, `eth<number>` with [`HostPlan::mac_of`] and no addresses, to a segment: 0 is the one that all
     /// hosts are on, others are made when they are first named. Numbers are from 1 to 9; it lasts until power-off.
     pub fn add_link(&self, number: u8, segment: u8) -> Result<()> {

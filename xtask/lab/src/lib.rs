@@ -17,6 +17,7 @@ mod cgroup;
 mod clock;
 mod control_plane;
 mod credentials;
+pub mod failover;
 mod ferrolb;
 mod host;
 pub mod image;

@@ -1,6 +1,8 @@
 //! The Ethernet segment: a bridge in a network namespace of its own, a veth pair to each host. Hosts can have further
 //! links, also to further bridges.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 
 use crate::namespace::{exists, ip_batch, within_net};
@@ -51,6 +53,13 @@ impl Segment {
         )
     }
 
+    fn ensure_bridge(&self, segment: u8) -> Result<()> {
+        let name = bridge(segment);
+        let exists =
+            within_net(&self.lan(), || std::path::Path::new("/proc/sys/net/ipv4/conf").join(name).exists())?;
+        if exists { Ok(()) } else { self.create_bridge(segment) }
+    }
+
     /// Plugs a host in: link, addresses, routes, kernel settings. Its network namespace is made if it is missing.
     pub(crate) fn plug(&self, plan: &Plan, host: &HostPlan) -> Result<()> {
         let netns = self.store.netns(&host.name);
@@ -66,10 +75,7 @@ impl Segment {
     /// Gives a host a further link, `eth1` and so on, to a segment, which is made if it is missing. It is up and has no
     /// addresses but its IPv6 link-local one.
     pub(crate) fn add_link(&self, host: &HostPlan, number: u8, segment: u8) -> Result<()> {
-        let name = bridge(segment);
-        if !within_net(&self.lan(), || std::path::Path::new("/proc/sys/net/ipv4/conf").join(name).exists())? {
-            self.create_bridge(segment)?;
-        }
+        self.ensure_bridge(segment)?;
         self.connect(host, number, segment)?;
         ip_batch(Some(&self.store.netns(&host.name)), &[format!("link set {} up", interface(number))])
     }
@@ -95,6 +101,34 @@ impl Segment {
     pub(crate) fn set_link(&self, host: &str, up: bool) -> Result<()> {
         let state = if up { "up" } else { "down" };
         ip_batch(Some(&self.lan()), &[format!("link set {} {state}", port(host, 0))])
+    }
+
+    /// Moves a host's first link to another segment, which is made if it is missing; the host's carrier stays.
+    pub(crate) fn move_to(&self, host: &str, segment: u8) -> Result<()> {
+        self.ensure_bridge(segment)?;
+        ip_batch(Some(&self.lan()), &[format!("link set {} master {}", port(host, 0), bridge(segment))])
+    }
+
+    /// Keeps a host's first link from exchanging frames with other isolated ones.
+    pub(crate) fn isolate(&self, host: &str, isolated: bool) -> Result<()> {
+        let state = if isolated { "on" } else { "off" };
+        let line = format!("link set {} type bridge_slave isolated {state}", port(host, 0));
+        ip_batch(Some(&self.lan()), &[line])
+    }
+
+    /// Has the main segment answer ARP requests of the hosts for an address from memory, with a hardware address; without
+    /// one, it forgets the address.
+    pub(crate) fn remember(&self, hosts: &[&str], address: IpAddr, mac: Option<&str>) -> Result<()> {
+        let IpAddr::V4(address) = address else { return Ok(()) };
+        let bridge = bridge(MAIN);
+        let mut lines = match mac {
+            Some(mac) => vec![format!("neigh replace {address} lladdr {mac} dev {bridge} nud permanent")],
+            None => vec![format!("neigh del {address} dev {bridge}")],
+        };
+        let state = if mac.is_some() { "on" } else { "off" };
+        let ports = hosts.iter().map(|host| port(host, 0));
+        lines.extend(ports.map(|port| format!("link set {port} type bridge_slave proxy_arp {state}")));
+        ip_batch(Some(&self.lan()), &lines)
     }
 
     /// Takes a host's link and its network namespace away.

@@ -1,9 +1,11 @@
 //! Benchmarks: each a ratio or a distribution from one run, with what is promised beside it.
 
 mod cluster;
+mod failover;
 mod ledger;
 mod operator;
 mod planting;
+mod plot;
 mod process;
 mod publish;
 mod report;
@@ -46,6 +48,8 @@ enum Bench {
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         services: u32,
     },
+    /// How long a client finds nobody when a node, a link or a speaker fails, or is told to go, for each fault
+    Failover(failover::FailoverArgs),
     /// How fast addresses are answered on a wire, by a loop in C, by the kernel and by the speaker; what `publish`
     /// tells; and how much memory and processor the speaker takes
     Wire {
@@ -57,11 +61,12 @@ enum Bench {
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     end_on_signal()?;
-    let report = match args.bench {
+    let report = match &args.bench {
         Bench::Ledger => ledger::run()?,
-        Bench::Operator { services } => operator::run(services)?,
-        Bench::Publish { services } => publish::run(services)?,
-        Bench::Wire { services } => wire::run(services)?,
+        Bench::Failover(args) => failover::run(args)?,
+        Bench::Operator { services } => operator::run(*services)?,
+        Bench::Publish { services } => publish::run(*services)?,
+        Bench::Wire { services } => wire::run(*services)?,
     };
     let samples = match &args.samples {
         Some(path) => path.clone(),

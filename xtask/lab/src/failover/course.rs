@@ -1,0 +1,327 @@
+//! The course of each fault: how it strikes, when it is over, and how it is mended.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::fault::Fault;
+use super::sight::{Outcome, Sight};
+use super::stage::{Kind, SERVICE, Stage, eventually};
+use crate::parts::SPEAKER;
+use crate::plan::Role;
+use crate::probe::Mac;
+use crate::{Host, clock};
+
+/// How long a fault lasts that passes by itself.
+const PASSING: Duration = Duration::from_secs(3);
+/// How long a pulled cable is out that is put back at once.
+const FLAP: Duration = Duration::from_millis(200);
+/// How long it is watched what comes after a fault is over.
+const AFTER: Duration = Duration::from_secs(2);
+/// How long a move may take: longer than a Lease lives.
+const MOVE: Duration = Duration::from_secs(40);
+/// The label that leaves a node out of load balancing.
+const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+/// A bridge that a part of the segment is moved to.
+const APART: u8 = 9;
+
+impl Stage {
+    /// Strikes with a fault, and returns what was seen from shortly before it to shortly after it. Without the API server,
+    /// that is stopped before and started after.
+    ///
+    /// # Errors
+    /// When the cluster can't be struck or does not come to rest again; what a client misses is no error.
+    pub fn trial(&self, fault: Fault, with_api: bool) -> Result<Outcome> {
+        self.await_rest()?;
+        self.prepare(fault)?;
+        let client = self.lab.client()?;
+        let sight = Sight::open(&client, &self.addresses, (self.kind == Kind::Full).then_some(80))?;
+        if !with_api {
+            self.lab.api()?.stop()?;
+            std::thread::sleep(PASSING);
+        }
+        let macs = sight.macs()?;
+        let owner = self.node_of(*macs.first().context("no address")?)?;
+        let struck = self.strike(fault, with_api, &owner, &sight, &macs);
+        if struck.is_ok() {
+            std::thread::sleep(AFTER);
+        }
+        let outcome = sight.close();
+        if !with_api {
+            self.lab.api()?.start()?;
+        }
+        let mended = self.mend(fault, &owner);
+        struck?;
+        mended?;
+        outcome
+    }
+
+    fn prepare(&self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::EndpointLost => {
+                self.serve_from(&self.nodes()?)?;
+                self.patch_policy("Local")?;
+                self.await_rest()
+            }
+            Fault::NodeLostIsolated => self.each_port(|host| host.isolate(true)),
+            Fault::NodeLostSuppressed => {
+                let owner = self.sole_owner()?;
+                self.lab.remember(&self.addresses, Some(&owner.to_string()))
+            }
+            Fault::NodeLost
+            | Fault::LinkCut
+            | Fault::LinkFlap
+            | Fault::SpeakerKilled
+            | Fault::SpeakerFrozen
+            | Fault::CrashLoop
+            | Fault::CovererKilled
+            | Fault::SpeakerRestarted
+            | Fault::Upgrade
+            | Fault::Excluded
+            | Fault::Rebooted
+            | Fault::Split => Ok(()),
+        }
+    }
+
+    /// Strikes, and returns when it is over.
+    fn strike(&self, fault: Fault, with_api: bool, owner: &Host, sight: &Sight, macs: &[Mac]) -> Result<()> {
+        let start = clock::now();
+        let moved = || await_that(|| sight.answered_by_another(macs, start));
+        match fault {
+            Fault::NodeLost | Fault::NodeLostIsolated | Fault::NodeLostSuppressed => {
+                owner.power_off()?;
+                moved()
+            }
+            Fault::LinkCut => {
+                owner.cut_link()?;
+                let moved = moved();
+                std::thread::sleep(PASSING);
+                owner.restore_link()?;
+                moved
+            }
+            Fault::LinkFlap => {
+                owner.cut_link()?;
+                std::thread::sleep(FLAP);
+                owner.restore_link()?;
+                std::thread::sleep(PASSING);
+                Ok(())
+            }
+            Fault::SpeakerKilled => {
+                self.signal(owner, "KILL")?;
+                std::thread::sleep(PASSING);
+                if with_api { self.start_speaker(owner) } else { Ok(()) }
+            }
+            Fault::SpeakerFrozen => {
+                self.signal(owner, "STOP")?;
+                std::thread::sleep(PASSING);
+                self.signal(owner, "CONT")
+            }
+            Fault::CrashLoop => {
+                for _ in 0..4 {
+                    self.signal(owner, "KILL")?;
+                    self.ferrolb().start_speaker(owner.name())?;
+                    std::thread::sleep(Duration::from_millis(700));
+                }
+                self.await_rest()
+            }
+            Fault::CovererKilled => {
+                self.signal(owner, "KILL")?;
+                std::thread::sleep(Duration::from_secs(1));
+                let recent = clock::now() - Duration::from_millis(300);
+                for coverer in sight.speakers(recent) {
+                    self.signal(&self.node_of(coverer)?, "KILL")?;
+                }
+                std::thread::sleep(PASSING);
+                self.start_missing()
+            }
+            Fault::SpeakerRestarted => self.restart_speaker(owner),
+            Fault::Upgrade => match self.kind {
+                Kind::Full => {
+                    self.lab.kubectl([
+                        "rollout",
+                        "restart",
+                        "--namespace=ferrolb-system",
+                        "daemonset/ferrolb-speaker",
+                    ])?;
+                    self.await_rest()
+                }
+                Kind::Bare => {
+                    for node in self.nodes()? {
+                        self.restart_speaker(&self.lab.host(&node)?)?;
+                        self.await_rest()?;
+                    }
+                    Ok(())
+                }
+            },
+            Fault::Excluded => {
+                self.lab.kubectl(["label", "node", owner.name(), &format!("{EXCLUDE}=")])?;
+                moved()
+            }
+            Fault::Rebooted => {
+                self.lab.kubectl(["cordon", owner.name()])?;
+                // A drain takes longer than this until it comes to DaemonSets.
+                std::thread::sleep(Duration::from_secs(1));
+                let speaker = self.ferrolb().speaker(owner.name())?;
+                ensure!(speaker.terminate(MOVE)?, "the speaker of {} did not stop", owner.name());
+                owner.power_off()?;
+                moved()
+            }
+            Fault::EndpointLost => {
+                let others = self.nodes()?.into_iter().filter(|node| node != owner.name());
+                self.serve_from(&others.collect::<Vec<_>>())?;
+                moved()
+            }
+            Fault::Split => {
+                // The client is on the other side.
+                let half = self.nodes()?.len() / 2;
+                let mut apart = vec![owner.name().to_owned()];
+                apart.extend(self.nodes()?.into_iter().filter(|node| node != owner.name()).take(half - 1));
+                for node in &apart {
+                    self.lab.host(node)?.move_to(APART)?;
+                }
+                let moved = moved();
+                std::thread::sleep(PASSING);
+                for node in &apart {
+                    self.lab.host(node)?.move_to(0)?;
+                }
+                moved
+            }
+        }
+    }
+
+    /// Makes good what a fault left, and waits until the cluster has come to rest.
+    fn mend(&self, fault: Fault, owner: &Host) -> Result<()> {
+        match fault {
+            Fault::NodeLost | Fault::NodeLostIsolated | Fault::NodeLostSuppressed | Fault::Rebooted => {
+                if fault == Fault::NodeLostIsolated {
+                    self.each_port(|host| host.isolate(false))?;
+                }
+                if fault == Fault::NodeLostSuppressed {
+                    self.lab.remember(&self.addresses, None)?;
+                }
+                self.lab.power_on(owner.name())?;
+                if fault == Fault::Rebooted {
+                    self.lab.kubectl(["uncordon", owner.name()])?;
+                }
+                if self.kind == Kind::Bare {
+                    self.ferrolb().start_speaker(owner.name())?;
+                } else {
+                    self.await_ready_pod(owner)?;
+                }
+            }
+            Fault::Excluded => {
+                self.lab.kubectl(["label", "node", owner.name(), &format!("{EXCLUDE}-")])?;
+            }
+            Fault::EndpointLost => self.patch_policy("Cluster")?,
+            Fault::SpeakerKilled | Fault::CovererKilled | Fault::CrashLoop => self.start_missing()?,
+            Fault::LinkCut
+            | Fault::LinkFlap
+            | Fault::SpeakerFrozen
+            | Fault::SpeakerRestarted
+            | Fault::Upgrade
+            | Fault::Split => {}
+        }
+        self.await_rest()
+    }
+
+    /// Sends a signal to a node's speaker.
+    fn signal(&self, node: &Host, signal: &str) -> Result<()> {
+        if self.kind == Kind::Bare {
+            let speaker = self.ferrolb().speaker(node.name())?;
+            return match signal {
+                "KILL" => speaker.kill(),
+                "STOP" => speaker.freeze(),
+                _ => speaker.thaw(),
+            };
+        }
+        // In the node's own process namespace.
+        let pid = node.exec_ok(["pgrep", "--exact", SPEAKER])?;
+        node.exec_ok(["kill", &format!("-{signal}"), pid.trim()]).map(drop)
+    }
+
+    /// Starts a node's speaker, as a kubelet would, and waits until it is at work.
+    fn start_speaker(&self, node: &Host) -> Result<()> {
+        if self.kind == Kind::Bare {
+            self.ferrolb().start_speaker(node.name())?;
+        } else {
+            self.await_ready_pod(node)?;
+        }
+        self.await_rest()
+    }
+
+    /// Starts all speakers that do not run.
+    fn start_missing(&self) -> Result<()> {
+        if self.kind == Kind::Bare {
+            for node in self.nodes()? {
+                if !self.ferrolb().speaker(&node)?.is_alive() {
+                    self.ferrolb().start_speaker(&node)?;
+                }
+            }
+        }
+        self.await_rest()
+    }
+
+    fn restart_speaker(&self, node: &Host) -> Result<()> {
+        if self.kind == Kind::Bare {
+            let speaker = self.ferrolb().speaker(node.name())?;
+            ensure!(speaker.terminate(MOVE)?, "the speaker of {} did not stop", node.name());
+        } else {
+            let of_node = format!("--field-selector=spec.nodeName={}", node.name());
+            let component = "--selector=app.kubernetes.io/component=speaker";
+            self.lab.kubectl(["delete", "pods", "--namespace=ferrolb-system", component, &of_node])?;
+        }
+        self.start_speaker(node)
+    }
+
+    /// Waits until the DaemonSet's pod of a node is ready.
+    fn await_ready_pod(&self, node: &Host) -> Result<()> {
+        let of_node = format!("--field-selector=spec.nodeName={}", node.name());
+        let ready = "--output=jsonpath={.items[*].status.containerStatuses[*].ready}";
+        let component = "--selector=app.kubernetes.io/component=speaker";
+        eventually(|| {
+            node.exec_ok(["pgrep", "--exact", SPEAKER])?;
+            let state = self.lab.kubectl([
+                "get",
+                "pods",
+                "--namespace=ferrolb-system",
+                component,
+                &of_node,
+                ready,
+            ])?;
+            ensure!(state == "true", "the speaker's pod on {}: ready {state:?}", node.name());
+            Ok(())
+        })
+    }
+
+    fn patch_policy(&self, policy: &str) -> Result<()> {
+        let patch = format!("--patch={{\"spec\": {{\"externalTrafficPolicy\": \"{policy}\"}}}}");
+        self.lab.kubectl(["patch", "service", SERVICE, "--type=merge", &patch]).map(drop)
+    }
+
+    /// Says that the Service has an endpoint on these nodes.
+    fn serve_from(&self, nodes: &[String]) -> Result<()> {
+        let endpoint = |node: &String| {
+            format!("{{addresses: [10.0.0.1], nodeName: {node}, conditions: {{ready: true, serving: true}}}}")
+        };
+        let endpoints: Vec<_> = nodes.iter().map(endpoint).collect();
+        let slice = format!(
+            "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
+             metadata: {{name: {SERVICE}, labels: {{kubernetes.io/service-name: {SERVICE}}}}}, \
+             ports: [{{port: 80}}], endpoints: [{}]}}",
+            endpoints.join(", ")
+        );
+        self.lab.kubectl_stdin(["apply", "--filename=-"], &slice).map(drop)
+    }
+
+    fn each_port(&self, act: impl Fn(&Host) -> Result<()>) -> Result<()> {
+        let plan = self.lab.state()?.plan;
+        let nodes = plan.hosts.iter().filter(|host| host.role != Role::Client && host.is_node());
+        nodes.map(|host| self.lab.host(&host.name)).try_for_each(|host| act(&host?))
+    }
+}
+
+fn await_that(done: impl Fn() -> bool) -> Result<()> {
+    let start: Instant = clock::now();
+    clock::poll(MOVE, Duration::from_millis(10), || done().then_some(()))
+        .with_context(|| format!("no other node answers after {:?}", start.elapsed()))
+}

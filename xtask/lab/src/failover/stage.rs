@@ -1,0 +1,199 @@
+//! A cluster that announces a Service.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::parts::SPEAKER;
+use crate::plan::Role;
+use crate::probe::{Mac, ResolveProbe};
+use crate::{Ferrolb, Host, Lab, clock};
+
+/// How long anything may take to come to rest.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// A better candidate may take an address over that was placed less than this ago.
+const PLACED: Duration = Duration::from_secs(31);
+/// How long a speaker takes at most to be heard by all peers, once it is ready.
+const HEARD: Duration = Duration::from_secs(3);
+/// The Service, in the namespace default.
+pub(super) const SERVICE: &str = "failover";
+
+const POOL: &str = "
+apiVersion: ferrolb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: failover, namespace: ferrolb-system}
+spec: {addresses: [192.168.1.240-192.168.1.250, 'fd00:192:168:1::240-fd00:192:168:1::250']}
+---
+apiVersion: ferrolb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: failover, namespace: ferrolb-system}
+spec: {nodeSelectors: [{matchExpressions: [{key: ferrolb-lab/servers, operator: DoesNotExist}]}]}
+";
+
+/// Pods on a node that announces nothing, so that what fails never fails with its server.
+const SERVERS: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: failover}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: failover}}
+  template:
+    metadata: {labels: {app: failover}}
+    spec:
+      nodeSelector: {ferrolb-lab/servers: ''}
+      containers:
+        - {name: nginx, image: IMAGE, imagePullPolicy: Never}
+";
+
+/// Which nodes a stage has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Speakers are processes; nothing serves.
+    Bare,
+    /// Speakers are pods of the DaemonSet; nginx serves.
+    Full,
+}
+
+/// A cluster that announces a Service of both families, and has come to rest.
+pub struct Stage {
+    pub(super) lab: Lab,
+    pub(super) kind: Kind,
+    binaries: PathBuf,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+impl Stage {
+    /// FerroLB as processes on bare nodes. Each node has an endpoint of the Service.
+    pub fn bare(lab: Lab, binaries: &Path, manifest: &Path) -> Result<Self> {
+        let ferrolb = Ferrolb::new(&lab, binaries);
+        ferrolb.install(manifest)?;
+        ferrolb.start()?;
+        let mut stage = Self { lab, kind: Kind::Bare, binaries: binaries.to_owned(), addresses: Vec::new() };
+        stage.announce("")?;
+        Ok(stage)
+    }
+
+    /// FerroLB as pods of the installation, whose images are in a folder, on full nodes; the last node serves, and
+    /// announces nothing.
+    pub fn full(lab: Lab, images: &Path, manifest: &Path, nginx: &Path) -> Result<Self> {
+        for archive in ["ferrolb-operator.tar", "ferrolb-speaker.tar"] {
+            lab.load_image(&images.join(archive))?;
+        }
+        lab.load_image(nginx)?;
+        let last = lab.state()?.plan.of_role(Role::Full).last().map(|node| node.name.clone());
+        let last = last.context("a stage needs full nodes")?;
+        lab.kubectl(["label", "node", &last, "ferrolb-lab/servers="])?;
+        lab.kubectl(["apply", "--filename", &manifest.to_string_lossy()])?;
+        let mut stage = Self { lab, kind: Kind::Full, binaries: PathBuf::new(), addresses: Vec::new() };
+        stage.await_rollout("ferrolb-system", "deployment/ferrolb-operator")?;
+        stage.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker")?;
+        let servers = SERVERS.replace("IMAGE", crate::image::NGINX_IMAGE);
+        stage.lab.kubectl_stdin(["apply", "--filename=-"], &servers)?;
+        stage.await_rollout("default", "deployment/failover")?;
+        stage.announce("selector: {app: failover}, ")?;
+        Ok(stage)
+    }
+
+    fn announce(&mut self, selector: &str) -> Result<()> {
+        eventually(|| self.lab.kubectl_stdin(["apply", "--filename=-"], POOL))?;
+        let service = format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: {SERVICE}}}, spec: {{type: LoadBalancer, {selector}\
+             ipFamilyPolicy: RequireDualStack, ports: [{{port: 80}}]}}}}"
+        );
+        self.lab.kubectl_stdin(["apply", "--filename=-"], &service)?;
+        let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
+        self.addresses = eventually(|| {
+            let texts = self.lab.kubectl(["get", "service", SERVICE, path])?;
+            let addresses: Vec<IpAddr> =
+                texts.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+            ensure!(addresses.len() == 2, "Service {SERVICE} has the addresses {texts:?}");
+            Ok(addresses)
+        })?;
+        std::thread::sleep(PLACED);
+        self.await_rest()
+    }
+
+    /// The cluster.
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    pub(super) fn ferrolb(&self) -> Ferrolb<'_> {
+        Ferrolb::new(&self.lab, &self.binaries)
+    }
+
+    /// The names of the nodes.
+    pub(super) fn nodes(&self) -> Result<Vec<String>> {
+        let plan = self.lab.state()?.plan;
+        Ok(plan.hosts.iter().filter(|host| host.is_node()).map(|host| host.name.clone()).collect())
+    }
+
+    /// The node with a hardware address.
+    pub(super) fn node_of(&self, mac: Mac) -> Result<Host> {
+        let plan = self.lab.state()?.plan;
+        let host = plan.hosts.iter().find(|host| host.mac() == mac.to_string());
+        self.lab.host(&host.with_context(|| format!("{mac} is no node's"))?.name)
+    }
+
+    pub(super) fn await_rollout(&self, namespace: &str, workload: &str) -> Result<()> {
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let arguments = ["rollout", "status", "--namespace", namespace, workload, &timeout];
+        self.lab.kubectl(arguments).map(drop)
+    }
+
+    /// Waits until all speakers are ready and have heard each other, and one node answers for all addresses.
+    pub(super) fn await_rest(&self) -> Result<()> {
+        match self.kind {
+            Kind::Full => self.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker")?,
+            Kind::Bare => {
+                for node in self.nodes()? {
+                    eventually(|| self.ensure_ready(&node))?;
+                }
+            }
+        }
+        std::thread::sleep(HEARD);
+        eventually(|| self.sole_owner().map(drop))
+    }
+
+    fn ensure_ready(&self, node: &str) -> Result<()> {
+        let binary = self.binaries.join(SPEAKER);
+        let answer = self.lab.host(node)?.exec([&*binary.to_string_lossy(), "health", "/readyz"])?;
+        ensure!(answer.status.success(), "the speaker of {node} is not ready");
+        Ok(())
+    }
+
+    /// The node that alone answers for all addresses, for half a second.
+    pub(super) fn sole_owner(&self) -> Result<Mac> {
+        let client = self.lab.client()?;
+        let start = |&address: &IpAddr| ResolveProbe::start(&client, address);
+        let probes = self.addresses.iter().map(start).collect::<Result<Vec<_>>>()?;
+        std::thread::sleep(Duration::from_millis(500));
+        let mut macs = Vec::new();
+        for probe in probes {
+            let heard = probe.stop()?.answers;
+            ensure!(heard.len() > 10, "{} of 25 questions were answered", heard.len());
+            ensure!(heard.iter().all(|answer| answer.mac == answer.source), "a speaker is covered for");
+            macs.extend(heard.iter().map(|answer| answer.mac));
+        }
+        macs.dedup();
+        ensure!(macs.len() == 1, "{:?} are answered by {macs:?}", self.addresses);
+        Ok(macs[0])
+    }
+}
+
+/// Tries again until it succeeds.
+pub(super) fn eventually<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let start: Instant = clock::now();
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(error) if start.elapsed() > PATIENCE => {
+                return Err(error.context(format!("not within {PATIENCE:?}")));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a client misses when something fails: the longest time without an answer or a connection, for each fault, on bare
+//! nodes and on full ones.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use ferrolb_lab::LabBuilder;
+use ferrolb_lab::failover::{Fault, Kind, Outcome, Stage};
+
+use super::plot;
+use super::report::{Bounds, Reach, Report};
+use crate::cargo::{release_binaries, target_dir, workspace};
+use crate::spinner::Spinner;
+use crate::{demo, image};
+
+/// Bare nodes: with one lost, and the next one's speaker dead, two are left.
+const BARE: u16 = 4;
+/// Full nodes: two announce, and one serves.
+const FULL: u16 = 3;
+
+#[derive(Args, Clone)]
+pub(super) struct FailoverArgs {
+    /// Trials of a lost node and of a killed speaker
+    #[arg(long, default_value_t = 100)]
+    trials: u32,
+    /// Trials of each other fault
+    #[arg(long, default_value_t = 20)]
+    others: u32,
+    /// Only faults whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// Only on bare nodes
+    #[arg(long)]
+    bare: bool,
+    /// File to draw all samples to, as SVG
+    #[arg(long)]
+    svg: Option<PathBuf>,
+}
+
+/// One fault, under the same circumstances in all its trials.
+struct Series {
+    fault: Fault,
+    kind: Kind,
+    with_api: bool,
+    trials: u32,
+}
+
+impl Series {
+    fn name(&self) -> String {
+        let nodes = match self.kind {
+            Kind::Bare => "",
+            Kind::Full => ", pods",
+        };
+        format!("{}{}{}", self.fault, nodes, if self.with_api { "" } else { ", API stopped" })
+    }
+}
+
+pub(super) fn run(args: &FailoverArgs) -> Result<Report> {
+    let spinner = Arc::new(Spinner::default());
+    let mut report = Report::new("failover")?;
+    let mut rows = Vec::new();
+    let of_kind = |kind| -> Vec<Series> { series(args).into_iter().filter(|it| it.kind == kind).collect() };
+    let manifest = workspace().join("deploy/install.yaml");
+    let bare = of_kind(Kind::Bare);
+    if !bare.is_empty() {
+        let binaries = release_binaries()?;
+        let lab = LabBuilder::new().bare_nodes(BARE).progress(spinner.clone()).start()?;
+        let stage = spinner.step("come to rest", || Stage::bare(lab, &binaries, &manifest))?;
+        for series in &bare {
+            rows.push(play(&spinner, &stage, series, &mut report)?);
+        }
+        stage.lab().end()?;
+    }
+    let full = of_kind(Kind::Full);
+    if !args.bare && !full.is_empty() {
+        let images = image::write(&demo::images_dir()?)?;
+        let nginx = ferrolb_lab::image::nginx(spinner.as_ref())?;
+        let lab = LabBuilder::new().full_nodes(FULL).progress(spinner.clone()).start()?;
+        let stage = spinner.step("come to rest", || Stage::full(lab, &images.folder, &manifest, &nginx))?;
+        for series in &full {
+            rows.push(play(&spinner, &stage, series, &mut report)?);
+        }
+        stage.lab().end()?;
+    }
+    let path = match &args.svg {
+        Some(path) => path.clone(),
+        None => target_dir()?.join("bench-failover.svg"),
+    };
+    plot::write(&path, "longest time without an answer", &rows)?;
+    Ok(report)
+}
+
+fn series(args: &FailoverArgs) -> Vec<Series> {
+    let often = [Fault::NodeLost, Fault::SpeakerKilled];
+    let trials = |fault| if often.contains(&fault) { args.trials } else { args.others };
+    let with = |kind, with_api, trials: u32| move |fault| Series { fault, kind, with_api, trials };
+    let bare = Fault::ALL.map(|fault| with(Kind::Bare, true, trials(fault))(fault));
+    let without_api = Fault::WITHOUT_API.map(with(Kind::Bare, false, args.others));
+    let full = Fault::ON_FULL_NODES.map(with(Kind::Full, true, args.others));
+    let all = bare.into_iter().chain(without_api).chain(full);
+    let named = |series: &Series| args.only.as_ref().is_none_or(|only| series.name().contains(only.as_str()));
+    all.filter(|series| named(series) && series.trials > 0).collect()
+}
+
+/// Makes all trials of a fault, none of which is left out.
+fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) -> Result<plot::Row> {
+    let name = series.name();
+    let outcomes = spinner.step(&name, || {
+        (0..series.trials).map(|_| stage.trial(series.fault, series.with_api)).collect::<Result<Vec<_>>>()
+    })?;
+    let (p50, p99) = series.fault.reach();
+    let unanswered: Vec<f64> =
+        outcomes.iter().map(|outcome| outcome.unanswered().as_secs_f64() * 1e3).collect();
+    report.distribution(&format!("{name}: unanswered"), "ms", unanswered.clone(), Bounds { p50, p99 });
+    let quarrel = outcomes.iter().map(|outcome| outcome.quarrel().as_secs_f64() * 1e3).collect();
+    report.distribution(&format!("{name}: two answers"), "ms", quarrel, Bounds::default());
+    let moved = outcomes.iter().map(Outcome::moved).sum::<usize>() as f64;
+    let all = outcomes.iter().map(|outcome| outcome.seen.len()).sum::<usize>() as f64;
+    let reach =
+        series.fault.moves().map(|moves| if moves { Reach::AtLeast(all) } else { Reach::AtMost(0.0) });
+    report.figure(&format!("{name}: moves of {all}"), moved, "", reach);
+    if series.kind == Kind::Full {
+        let unconnected = outcomes.iter().filter_map(Outcome::unconnected);
+        let unconnected = unconnected.map(|gap| gap.as_secs_f64() * 1e3).collect();
+        report.distribution(&format!("{name}: no new connection"), "ms", unconnected, Bounds::default());
+        let broken = outcomes.iter().filter_map(Outcome::broken).sum::<usize>() as f64;
+        let reach = (series.fault.moves() == Some(false)).then_some(Reach::AtMost(0.0));
+        report.figure(&format!("{name}: broken connections of {all}"), broken, "", reach);
+    }
+    Ok(plot::Row { name, samples: unanswered, reach: p99 })
+}
