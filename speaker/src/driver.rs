@@ -121,7 +121,7 @@ impl Driver {
         // What was told before the first wait did not ring.
         let mut rung = true;
         while !self.is_stopped() && !orders.is_abandoned() {
-            if rung && self.stopping.is_none() {
+            if std::mem::take(&mut rung) && self.stopping.is_none() {
                 if orders.is_stopping() {
                     self.begin_to_stop();
                 } else {
@@ -129,20 +129,21 @@ impl Driver {
                 }
             }
             self.receive(&mut buffer);
-            let now = now();
-            if self.due().is_some_and(|due| due <= now) {
+            if self.due().is_some_and(|due| due <= now()) {
                 // What was said in time must not be overlooked because this thread was late.
                 rung = self.drain(&mut buffer)?;
-                self.machine.handle_timeout(now);
+                self.machine.handle_timeout(now());
             }
+            let now = now();
             if upkeep <= now {
                 upkeep = now + UPKEEP;
                 self.maintain();
             }
             self.settle();
             self.send_up_to(BATCH);
-            let next = if self.unsettled { now } else { self.due().map_or(upkeep, |due| due.min(upkeep)) };
-            let time = if rung { Duration::ZERO } else { next.saturating_duration_since(now) };
+            let next = self.due().map_or(upkeep, |due| due.min(upkeep));
+            let pending = rung || self.unsettled;
+            let time = if pending { Duration::ZERO } else { next.saturating_duration_since(now) };
             rung |= self.sockets.wait(Some(time)).map_err(DriverError::Wait)?;
         }
         self.wiring.stopped.send_replace(self.stopping);
@@ -216,6 +217,8 @@ impl Driver {
                 trace!(%link, ?frame, ?reception, "received");
                 self.count(reception, (link, protocol));
                 if reception == Reception::Answered {
+                    // Where the answer takes an address over, its group is joined first.
+                    self.settle();
                     self.send_up_to(1);
                 }
             }
