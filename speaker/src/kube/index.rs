@@ -113,9 +113,10 @@ impl Index {
 
     /// Ends what counted for a time only. Says whether the plan may differ.
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
+        let own = self.own_is_live();
         let expired = self.liveness.handle_timeout(now);
         let touched = self.planner.handle_timeout(now);
-        self.note(touched) | (expired && self.update_speakers())
+        self.note(touched) | (expired && self.update_speakers()) | (own != self.own_is_live())
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
@@ -258,7 +259,8 @@ impl Index {
     fn apply_leases(&mut self, event: &Shown<Lease>, now: Instant) -> bool {
         let known = || self.leases.keys().cloned();
         let updates: Updates<String, Observed> = self.listings.leases.take_in(event, read_lease, known);
-        let mut differs = false;
+        let (mut differs, mut news) = (false, false);
+        let own = self.own_is_live();
         for (name, observed) in updates {
             let holder = observed.as_ref().map(|observed| observed.node.clone());
             let before = match holder.clone() {
@@ -269,15 +271,20 @@ impl Index {
                 differs |= self.liveness.remove(&node, now);
             }
             if let Some(observed) = observed {
-                differs |= self.take_links(&observed);
+                news |= self.take_links(&observed);
                 differs |= self.liveness.observe(observed, now);
             }
         }
-        differs && self.update_speakers()
+        (differs && self.update_speakers()) | news | (own != self.own_is_live())
     }
 
-    /// Tells the planner whose speakers are live. Says whether the plan may differ.
-    /// Notes what a Lease tells beside who is live. Says whether that is news.
+    /// Whether this node's own Lease is renewed in time, as far as the watch shows.
+    fn own_is_live(&self) -> bool {
+        self.liveness.leases().any(|(lease, live)| live && lease.node == self.scope.node)
+    }
+
+    /// Notes the links that a Lease tells. Says whether they are news. How much the node owns is none: it is looked up
+    /// when there is something to place.
     fn take_links(&mut self, lease: &Observed) -> bool {
         let told: Vec<PeerLink> = lease.links.iter().map(peer_link).collect();
         let known = self.links.get(&lease.node);
@@ -286,11 +293,10 @@ impl Index {
         if news {
             self.links.insert(lease.node.clone(), told);
         }
-        let owned =
-            self.liveness.leases().find(|(known, _)| known.node == lease.node).map(|(it, _)| it.owned);
-        news || owned != Some(lease.owned)
+        news
     }
 
+    /// Tells the planner whose speakers are live. Says whether the plan may differ.
     fn update_speakers(&mut self) -> bool {
         let Self { scope, own, liveness, planner, .. } = self;
         let speaker_of = |node: &str| if node == scope.node { own.clone() } else { liveness.speaker(node) };

@@ -36,7 +36,9 @@ impl Machine {
             return false;
         }
         if probe {
-            if owns || owner == Some(peer) {
+            // Who takes an address over probes for it too.
+            let rival = slot.ownership().is_some_and(|ownership| ownership.rivals.contains(&peer));
+            if rival || owner == Some(peer) {
                 self.hear_doubt(link, peer, now);
             }
             if let Some(owner) = owner.filter(|owner| *owner != peer) {

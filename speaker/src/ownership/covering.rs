@@ -28,6 +28,14 @@ impl Machine {
         self.emit_for(link, address, services, Change::Uncovered);
     }
 
+    /// Asks at once whether somebody else answers, before the address is taken over.
+    pub(super) fn reprobe_covered(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        let Some(slot) = self.slots.get(&(link, address)) else { return };
+        if matches!(slot.state, State::Covering { probing: false, .. }) {
+            self.keep_covering(link, address, false, now);
+        }
+    }
+
     /// Asks every second whether somebody else answers.
     pub(super) fn keep_covering(&mut self, link: LinkId, address: IpAddr, probed: bool, now: Instant) {
         let wait = if probed { self.timing.reprobe } else { self.timing.probe };

@@ -31,6 +31,12 @@ impl Machine {
             }
             neighbour.presence_due = now;
         }
+        let covered = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Covering { .. }));
+        for (link, address) in covered.map(|(key, _)| *key).collect::<Vec<_>>() {
+            // Somebody else may do so since.
+            self.uncover(link, address);
+            self.plan(link, address, now);
+        }
         let probing = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Probing(..)));
         let probing: Vec<(LinkId, IpAddr)> = probing.map(|(key, _)| *key).collect();
         for (link, address) in probing {
@@ -87,10 +93,21 @@ impl Machine {
         if here.quiet.is_some_and(|until| until <= now) {
             here.quiet = None;
         }
+        if here.sweep.is_empty() && here.sweep_again.is_some_and(|at| at <= now) {
+            here.sweep_again = None;
+            self.fill_sweep(link);
+        }
+        let Some(here) = self.here.get_mut(&link) else { return };
         let batch: Vec<IpAddr> = here.sweep.drain(..here.sweep.len().min(SWEEP.0)).collect();
         let doubts = now >= here.asked + unasked && now >= here.doubt_due;
         for address in batch {
             self.sweep_one(link, address, now);
+        }
+        if self.is_deaf(link, now)
+            && let Some(here) = self.here.get_mut(&link).filter(|here| here.gateways_due <= now)
+        {
+            here.gateways_due = now + self.timing.presence_silent / 2;
+            self.ask_gateways(link, now);
         }
         if doubts && self.hears_peers(link) {
             let cursor = self.here.get(&link).and_then(|here| here.cursor);
@@ -121,10 +138,19 @@ impl Machine {
 
     /// Asks for all that this node owns on a link, as somebody who was away may own some of it too.
     pub(super) fn sweep(&mut self, link: LinkId, now: Instant) {
-        let all: Vec<IpAddr> = self.owned.range(of(link)).map(|&(_, address)| address).collect();
+        let again = now + self.timing.reprobe;
+        let Some(here) = self.here.get_mut(&link) else { return };
+        here.sweep_again = Some(again);
+        if here.sweep.is_empty() {
+            self.fill_sweep(link);
+        }
+        self.schedule_link(link, now);
+    }
+
+    fn fill_sweep(&mut self, link: LinkId) {
+        let all = self.owned.range(of(link)).map(|&(_, address)| address).collect();
         if let Some(here) = self.here.get_mut(&link) {
-            here.sweep = all.into();
-            self.schedule_link(link, now);
+            here.sweep = all;
         }
     }
 
@@ -133,8 +159,9 @@ impl Machine {
         let Some(here) = self.here.get(&link) else { return };
         let doubt =
             (owns && self.hears_peers(link)).then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
-        let sweep = (!here.sweep.is_empty()).then(|| now + SWEEP.1);
-        let due = [doubt, sweep, here.quiet].into_iter().flatten().min();
+        let sweep = if here.sweep.is_empty() { here.sweep_again } else { Some(now + SWEEP.1) };
+        let deaf = (self.is_deaf(link, now) && !self.desired.is_empty()).then_some(here.gateways_due);
+        let due = [doubt, sweep, deaf, here.quiet].into_iter().flatten().min();
         self.timers.set(Timer::Link(link), due.map(|due| due.max(now)));
     }
 

@@ -50,7 +50,8 @@ impl Machine {
                 return;
             }
         }
-        let next = preferred.iter().map(|(_, from)| *from).min();
+        let quarrel = ownership.defended.map(|at| at + self.timing.conflict * 3);
+        let next = preferred.iter().map(|(_, from)| *from).chain(quarrel).min();
         self.retract(link, address);
         self.timers.set(Timer::Slot(link, address), next);
     }
@@ -94,9 +95,6 @@ impl Machine {
                 self.conflict_over(link, address);
             }
             self.settle(link, address, now);
-            if quarrels && self.timers.get(Timer::Slot(link, address)).is_none() {
-                self.timers.set(Timer::Slot(link, address), Some(now + conflict));
-            }
             return;
         };
         if offer.sent == OFFERS {

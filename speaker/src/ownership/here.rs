@@ -32,8 +32,12 @@ pub(super) struct Here {
     pub(super) shown_until: Option<Instant>,
     /// Owned addresses that are to be asked for.
     pub(super) sweep: VecDeque<IpAddr>,
+    /// When all of them are asked for once more, as frames get lost.
+    pub(super) sweep_again: Option<Instant>,
     /// After a pause nothing is answered until then, unless somebody shows sooner that all is as it was.
     pub(super) quiet: Option<Instant>,
+    /// When gateways are asked next, while nobody was heard yet.
+    pub(super) gateways_due: Instant,
     /// When the next of many questions may be asked.
     free: Instant,
 }
@@ -48,7 +52,9 @@ impl Here {
             cursor: None,
             shown_until: None,
             sweep: VecDeque::new(),
+            sweep_again: None,
             quiet: None,
+            gateways_due: now,
             free: now,
         }
     }
@@ -142,5 +148,11 @@ impl Machine {
     /// Has all addresses of a link looked at soon.
     pub(super) fn settle_soon(&mut self, link: LinkId, now: Instant) {
         self.timers.set(Timer::Settle(link), Some(now));
+    }
+
+    /// Has all addresses of a link looked at within a time.
+    pub(super) fn settle_within(&mut self, link: LinkId, time: Duration, now: Instant) {
+        let due = self.timers.get(Timer::Settle(link)).map_or(now + time, |due| due.min(now + time));
+        self.timers.set(Timer::Settle(link), Some(due));
     }
 }

@@ -13,13 +13,13 @@ use super::output::{Change, Event, Reception, Transmit, TransmitKind};
 use super::segments::Segments;
 use super::slot::{Slot, State};
 use super::standing::Usability;
-use super::stopping::Stopping;
+use super::stopping::{Stop, Stopping};
 use super::timers::Timers;
 use super::timing::Timing;
 use crate::announcer::Announcer;
 use crate::link::{Link, LinkId, Links};
 use crate::responder::Responder;
-use crate::wire::{Frame, Mac};
+use crate::wire::{Frame, Mac, Operation, Packet};
 
 /// Decides for all addresses and links of a node. See the [module](super).
 #[derive(Debug)]
@@ -103,12 +103,16 @@ impl Machine {
             self.hear_own(link, frame, now);
             return Reception::Ignored;
         }
+        let first = !here.hosts.any();
         here.hosts.heard(frame.source, now);
-        let mac = self.links.get(&link).map(|link| link.mac);
-        let to_us = Some(frame.destination) == mac;
+        if first {
+            self.hear_first_host(link, now);
+        }
+        let to_us = self.links.get(&link).is_some_and(|link| link.macs().any(|mac| mac == frame.destination));
         if !to_us && !frame.destination.is_group() {
             return Reception::Ignored;
         }
+        self.hear_sender(link, frame, now);
         match frames::speech(&frame.packet) {
             Speech::Question { address, probe } => {
                 if let Some(&peer) = self.by_mac.get(&frame.source)
@@ -214,6 +218,10 @@ impl Machine {
                 return Some(transmit);
             }
         }
+        if self.stops(Stop::Restart) {
+            // Whoever hears an announcement takes its sender for one that lives on.
+            return None;
+        }
         let announcement = self.announcer.poll(now)?;
         let here = self.links.get(&announcement.link)?;
         let (link, address) = (announcement.link, announcement.address);
@@ -237,10 +245,8 @@ impl Machine {
     /// When [`handle_timeout`](Self::handle_timeout) and then [`poll_transmit`](Self::poll_transmit) have something to
     /// do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.announcer.poll_timeout(), self.segments.poll_timeout(), self.timers.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        let announcer = self.announcer.poll_timeout().filter(|_| !self.stops(Stop::Restart));
+        [announcer, self.segments.poll_timeout(), self.timers.next()].into_iter().flatten().min()
     }
 
     /// How many addresses of each link wait to be announced.
@@ -278,7 +284,26 @@ impl Machine {
             return Reception::Throttled;
         }
         self.send(link, address, TransmitKind::Answer, answer);
+        if frame.destination.is_group() && self.by_mac.contains_key(&frame.source) {
+            // A peer asks everybody where it does not know who has the address; so may others on its side.
+            self.insist(link, address, now);
+        }
         Reception::Answered
+    }
+
+    /// Whoever sends in the name of an address uses it (RFC 5227 section 2.4), whatever he says. Nodes may, as their
+    /// kernels have addresses that their proxies serve.
+    fn hear_sender(&mut self, link: LinkId, frame: &Frame, now: Instant) {
+        let Packet::Arp(arp) = &frame.packet else { return };
+        let address = IpAddr::from(arp.sender_ip);
+        let known = |mac| self.by_mac.contains_key(&mac);
+        let is_claim = arp.operation == Operation::Request
+            && !arp.is_gratuitous()
+            && arp.sender_mac.is_unicast()
+            && self.slots.contains_key(&(link, address));
+        if is_claim && !known(frame.source) && !known(arp.sender_mac) {
+            self.hear_stranger(link, address, arp.sender_mac, now);
+        }
     }
 
     /// The hardware address that this node names when somebody asks for an address, if it answers him.

@@ -18,6 +18,8 @@ pub(super) struct Neighbour {
     pub(super) kernel: Option<Instant>,
     pub(super) speaker: Option<Instant>,
     pub(super) verdict: Verdict,
+    /// When that was found.
+    pub(super) found: Option<Instant>,
     /// It shows others that it is not sure of what it owns.
     pub(super) doubtful_until: Option<Instant>,
     /// When it is asked next whether it is there.
@@ -80,6 +82,7 @@ impl Neighbour {
             kernel: None,
             speaker: None,
             verdict: Verdict::Fine,
+            found: None,
             doubtful_until: None,
             presence_due: now,
             presence_misses: 0,

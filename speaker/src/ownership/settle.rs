@@ -8,8 +8,9 @@ use super::frames;
 use super::machine::{Machine, Timer};
 use super::neighbour::Verdict;
 use super::output::{Change, GainCause, HandOver, LossCause, TransmitKind};
-use super::slot::{Known, Ownership, Purpose, State};
+use super::slot::{Known, Ownership, Purpose, Slot, State};
 use super::standing::Right;
+use super::stopping::Stop;
 use crate::link::LinkId;
 
 /// How long a question to a supposed owner waits for its answer.
@@ -55,10 +56,15 @@ impl Machine {
                 {
                     *known = services;
                 }
-                if self.purpose(link, address, now) != Some(Purpose::Cover) {
-                    self.uncover(link, address);
-                    self.set_owner(link, address, Some(owner), now);
-                    self.plan(link, address, now);
+                match self.purpose(link, address, now) {
+                    Some(Purpose::Cover) => {}
+                    // It goes on answering until it is sure that nobody else does.
+                    Some(Purpose::Own(_)) => self.reprobe_covered(link, address, now),
+                    Some(Purpose::Confirm) | None => {
+                        self.uncover(link, address);
+                        self.set_owner(link, address, Some(owner), now);
+                        self.plan(link, address, now);
+                    }
                 }
             }
             (State::Backup | State::Waiting(_) | State::Probing(..), _) => self.plan(link, address, now),
@@ -69,7 +75,8 @@ impl Machine {
     /// What there is to do about an address that this node does not own.
     fn purpose(&self, link: LinkId, address: IpAddr, now: Instant) -> Option<Purpose> {
         if self.stopping.is_some() {
-            return None;
+            let covers = self.covers(link, address) && self.stops(Stop::Restart);
+            return covers.then_some(Purpose::Cover);
         }
         let right = self.right(link, address, now);
         let own = |cause| (right == Right::May).then_some(Purpose::Own(cause));
@@ -100,6 +107,8 @@ impl Machine {
                 let unheard = neighbour.is_none_or(|it| it.stays_unheard(&self.timing, now));
                 if first && unheard { own(GainCause::Unclaimed) } else { None }
             }
+            // One that is no candidate may have given the address up.
+            Verdict::Fine if heard && !candidate && right == Right::May => Some(Purpose::Confirm),
             Verdict::Fine => slot.hinted.then_some(Purpose::Confirm),
         }
     }
@@ -164,7 +173,10 @@ impl Machine {
             State::Owner(_) => self.owner_due(link, address, now),
             State::Covering { probing, .. } => {
                 let probing = *probing;
-                self.keep_covering(link, address, probing, now);
+                match self.purpose(link, address, now) {
+                    Some(Purpose::Own(cause)) if probing => self.begin(link, address, cause, now),
+                    _ => self.keep_covering(link, address, probing, now),
+                }
             }
             State::Conflict(_) => {
                 let purpose = Purpose::Own(GainCause::Unclaimed);
@@ -226,13 +238,17 @@ impl Machine {
                     if let Some(slot) = self.slots.get_mut(&(link, address)) {
                         slot.state = State::Waiting(Purpose::Own(cause));
                     }
-                    let due = until.min(now + self.timing.presence_silent / 2);
-                    self.timers.set(Timer::Slot(link, address), Some(due));
-                    self.ask_gateways(link, now);
+                    self.timers.set(Timer::Slot(link, address), Some(until));
+                    self.schedule_link(link, now);
                 }
                 None => self.begin(link, address, cause, now),
             },
         }
+    }
+
+    /// Whether nothing is claimed here yet, as nobody was heard.
+    pub(super) fn is_deaf(&self, link: LinkId, now: Instant) -> bool {
+        self.deaf_until(link, now).is_some()
     }
 
     /// Until when nothing is claimed, as nobody was heard yet: this link may not be connected to anything.
@@ -242,11 +258,24 @@ impl Machine {
         (!here.hosts.any() && now < until).then_some(until)
     }
 
+    /// Some other host was heard for the first time since the link came up.
+    pub(super) fn hear_first_host(&mut self, link: LinkId, now: Instant) {
+        let waits =
+            |(_, slot): &(&(LinkId, IpAddr), &Slot)| matches!(slot.state, State::Waiting(Purpose::Own(_)));
+        let waiting = self.slots.iter().filter(|((on, _), _)| *on == link).filter(waits);
+        for address in waiting.map(|((_, address), _)| *address).collect::<Vec<_>>() {
+            self.wait(link, address, Duration::ZERO, now);
+        }
+        self.schedule_link(link, now);
+    }
+
     /// Owns an address from now on.
     pub(super) fn begin(&mut self, link: LinkId, address: IpAddr, cause: GainCause, now: Instant) {
         let Some(mac) = self.link(link).map(|link| link.mac) else { return };
         let Some(wanted) = self.wanted(address) else { return };
         let placed = (cause == GainCause::Unclaimed).then(|| wanted.candidates.clone());
+        let before = self.slots.get(&(link, address)).and_then(|slot| slot.owner).map(|owner| owner.node);
+        let rivals = before.filter(|node| *node != NodeId::OWN).into_iter().collect();
         let ownership = Ownership {
             services: wanted.services.clone(),
             since: now,
@@ -254,6 +283,7 @@ impl Machine {
             offer: None,
             defended: None,
             insisted: None,
+            rivals,
             covered: false,
         };
         self.back_up(link, address);
@@ -283,6 +313,13 @@ impl Machine {
         self.emit_for(link, address, ownership.services, Change::Withdrawn(cause));
     }
 
+    /// The owner of an address answers, but not for this one: it may have given it up unheard.
+    pub(super) fn doubt_owner(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
+        (slot.hinted, slot.asked) = (true, None);
+        self.settle(link, address, now);
+    }
+
     /// Does nothing about an address until something happens.
     pub(super) fn back_up(&mut self, link: LinkId, address: IpAddr) {
         self.timers.set(Timer::Slot(link, address), None);
@@ -294,7 +331,7 @@ impl Machine {
     /// Notes who owns an address, as far as it is another node.
     pub(super) fn set_owner(&mut self, link: LinkId, address: IpAddr, owner: Option<Known>, now: Instant) {
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
-        slot.hinted = false;
+        (slot.hinted, slot.asked) = (false, None);
         let before = std::mem::replace(&mut slot.owner, owner);
         let (before, after) = (before.map(|it| it.node), owner.map(|it| it.node));
         if let Some(node) = before.filter(|_| before != after)
@@ -316,7 +353,7 @@ impl Machine {
     }
 
     fn add_slot(&mut self, link: LinkId, address: IpAddr) {
-        self.slots.insert((link, address), super::slot::Slot::default());
+        self.slots.insert((link, address), Slot::default());
         let Some(&node) = self.hints.get(&address) else { return };
         let mac = match node {
             NodeId::OWN => self.link(link).map(|link| link.mac),
@@ -372,12 +409,14 @@ impl Machine {
         let unheard = self
             .first_unheard(link, wanted, |neighbour| neighbour.stays_unheard(&self.timing, now))
             .is_some();
-        if wanted.candidates.is_empty() || unheard {
+        let successors = self.successors(link, wanted);
+        if wanted.candidates.is_empty()
+            || (unheard && successors.first() != wanted.candidates.first().map(|it| &it.node))
+        {
             self.end(link, address, LossCause::NoCandidate(reason));
             self.plan(link, address, now);
             return;
         }
-        let successors = self.successors(link, wanted);
         self.hand_over(link, address, HandOver::NoCandidate(reason), successors, now);
     }
 }

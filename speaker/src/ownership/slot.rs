@@ -13,8 +13,10 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// Whose node receives the address's traffic, as far as it is known.
     pub(super) owner: Option<Known>,
-    /// The owner is only what the API told at the start.
+    /// It has to be confirmed: it is only what the API told at the start, or it answers for others and not for this one.
     pub(super) hinted: bool,
+    /// The first question to the owner that it did not answer since.
+    pub(super) asked: Option<Instant>,
     /// The host that is no speaker and answered last, while that is told as a conflict.
     pub(super) conflict: Option<Mac>,
 }
@@ -66,6 +68,8 @@ pub(super) struct Ownership {
     pub(super) defended: Option<Instant>,
     /// When another owner was last answered by an announcement.
     pub(super) insisted: Option<Instant>,
+    /// Peers that owned the address before, or own it too.
+    pub(super) rivals: Vec<NodeId>,
     /// Somebody was heard to cover for this node.
     pub(super) covered: bool,
 }

@@ -128,7 +128,10 @@ impl Machine {
             return;
         }
         let known = Known { node, mac: said.receiver };
-        let Some(slot) = self.slots.get(&(link, address)) else { return };
+        let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
+        if itself {
+            slot.asked = None;
+        }
         match &slot.state {
             State::Owner(_) if itself => self.meet_owner(link, address, known, now),
             State::Owner(_) if speaker.is_some() => self.insist(link, address, now),
@@ -138,7 +141,8 @@ impl Machine {
                     let rank = |who| self.cover_rank(who, link, wanted, node);
                     speaker.is_some_and(|speaker| rank(speaker) < rank(NodeId::OWN))
                 };
-                if itself || (said.to_us && self.wanted(address).is_some_and(goes_first)) {
+                let relieved = self.stopping.is_some() && speaker.is_some();
+                if itself || relieved || (said.to_us && self.wanted(address).is_some_and(goes_first)) {
                     self.uncover(link, address);
                 }
             }
@@ -164,7 +168,7 @@ impl Machine {
     }
 
     /// A host that is no speaker says that it has the address.
-    fn hear_stranger(&mut self, link: LinkId, address: IpAddr, mac: Mac, now: Instant) {
+    pub(super) fn hear_stranger(&mut self, link: LinkId, address: IpAddr, mac: Mac, now: Instant) {
         let conflict = self.timing.conflict;
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         match &mut slot.state {
@@ -204,6 +208,11 @@ impl Machine {
         if self.accepted(link, address, other, now) {
             return;
         }
+        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
+            && !ownership.rivals.contains(&other.node)
+        {
+            ownership.rivals.push(other.node);
+        }
         if self.yields(link, address, other, now) {
             let cause = LossCause::Yielded(self.name_of(other.node));
             self.end(link, address, cause);
@@ -237,7 +246,7 @@ impl Machine {
     }
 
     /// Tells another owner that this one stays.
-    fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+    pub(super) fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
         else {
             return;

@@ -24,6 +24,8 @@ const ALARM: Duration = Duration::from_millis(500);
 const SAME_ALARM: Duration = Duration::from_millis(300);
 /// A host that was heard within this time should be heard again when it is asked.
 const THIRD_HOST: Duration = Duration::from_secs(30);
+/// Peers that are heard for the first time within this time are taken up together.
+const TOGETHER: Duration = Duration::from_millis(50);
 /// Peers that are asked whether this node's own link works.
 const OTHERS: usize = 3;
 
@@ -37,6 +39,9 @@ pub(super) enum Life {
 impl Machine {
     /// Decides anew whom this node watches: each owner has three watchers on a segment, by hash.
     pub(super) fn choose_watches(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
         let keys: Vec<(LinkId, NodeId)> = self.neighbours.keys().copied().collect();
         for (link, node) in keys {
             let watches = self.owners.contains_key(&(link, node)) && self.is_watcher(link, node);
@@ -89,8 +94,10 @@ impl Machine {
             self.clear(link, node, now);
         }
         if first {
-            self.settle_soon(link, now);
-            self.timers.set(Timer::Watches, Some(now));
+            // Where many come at once they are taken up together.
+            self.settle_within(link, TOGETHER, now);
+            let watches = self.timers.get(Timer::Watches).filter(|due| *due <= now + TOGETHER);
+            self.timers.set(Timer::Watches, Some(watches.unwrap_or(now + TOGETHER)));
             self.schedule_link(link, now);
         }
         if silent && (!first || late) {
@@ -146,12 +153,22 @@ impl Machine {
 
     /// Asks a peer that was not heard for a while whether it is there; more often until it answers.
     fn ask_presence(&mut self, link: LinkId, node: NodeId, now: Instant) {
-        let silent = self.timing.presence_silent;
+        let (silent, forgotten) = (self.timing.presence_silent, self.timing.presence);
         let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
         if neighbour.presence_due > now {
             return;
         }
         neighbour.presence_misses = neighbour.presence_misses.saturating_add(1);
+        // Nobody asks a speaker that owns nothing whether it answers again: its Lease would have ended by now.
+        if neighbour.verdict == Verdict::SpeakerSilent
+            && neighbour.found.is_some_and(|at| now >= at + forgotten)
+            && !self.owners.contains_key(&(link, node))
+        {
+            neighbour.verdict = Verdict::Fine;
+            self.timers.set(Timer::Watches, Some(now));
+            self.settle_soon(link, now);
+        }
+        let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
         let young = now < neighbour.appeared + silent;
         neighbour.presence_due = now + if young { silent / 5 } else { silent };
         self.ask_node(link, node);
@@ -161,6 +178,8 @@ impl Machine {
     fn ask_node(&mut self, link: LinkId, node: NodeId) {
         let (Some(here), Some(peer)) = (self.link(link), self.peer(node)) else { return };
         let heard = self.neighbours.get(&(link, node)).and_then(|neighbour| neighbour.heard);
+        // It may have another card now.
+        let heard = heard.filter(|mac| peer.links.iter().any(|link| link.macs.contains(mac)));
         let mut frames = Vec::new();
         for there in &peer.links {
             let mac = heard.filter(|mac| there.macs.contains(mac)).or(there.macs.first().copied());
@@ -181,7 +200,10 @@ impl Machine {
     }
 
     /// Asks an owner for one of its addresses.
-    fn ask_owner(&mut self, link: LinkId, node: NodeId, address: IpAddr) {
+    fn ask_owner(&mut self, link: LinkId, node: NodeId, address: IpAddr, now: Instant) {
+        if let Some(slot) = self.slots.get_mut(&(link, address)) {
+            slot.asked.get_or_insert(now);
+        }
         let mac = self.slots.get(&(link, address)).and_then(|slot| slot.owner).map(|owner| owner.mac);
         let heard = self.neighbours.get(&(link, node)).and_then(|neighbour| neighbour.heard);
         if let (Some(mac), Some(here)) = (heard.or(mac), self.link(link)) {
@@ -203,6 +225,10 @@ impl Machine {
         let timing = self.timing.clone();
         let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
         let (speaker, kernel) = (neighbour.speaker, neighbour.kernel);
+        if !self.owners.contains_key(&(link, node)) {
+            neighbour.watch = None;
+            return;
+        }
         let Some(watch) = neighbour.watch.as_mut().filter(|watch| watch.due <= now) else { return };
         if let Some(asked) = watch.asked {
             if speaker.is_some_and(|at| at >= asked) {
@@ -225,7 +251,13 @@ impl Machine {
         if let Some(watch) = self.watch_mut(link, node) {
             watch.cursor = Some(address);
         }
-        self.ask_owner(link, node, address);
+        if misses == 0 && self.is_unanswered(link, address, timing.question * timing.misses, now) {
+            // Those that may have it learn of it too.
+            self.send_probe(link, address, now);
+            self.hear_alarm(link, node, address, now);
+            self.doubt_owner(link, address, now);
+        }
+        self.ask_owner(link, node, address, now);
         if misses > 0 {
             self.ask_node(link, node);
         }
@@ -236,6 +268,12 @@ impl Machine {
             self.send_probe(link, address, now);
             self.hear_alarm(link, node, address, now);
         }
+    }
+
+    /// Whether a question for an address was not answered by its owner for so long.
+    fn is_unanswered(&self, link: LinkId, address: IpAddr, time: Duration, now: Instant) -> bool {
+        let asked = self.slots.get(&(link, address)).and_then(|slot| slot.asked);
+        asked.is_some_and(|at| now >= at + time)
     }
 
     fn watch_mut(&mut self, link: LinkId, node: NodeId) -> Option<&mut Watch> {
@@ -277,14 +315,24 @@ impl Machine {
         let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
         let Some(check) = neighbour.check.filter(|check| check.due <= now) else { return };
         let answers = |at: Option<Instant>| at.is_some_and(|at| at >= check.since);
-        if answers(neighbour.speaker) {
+        let lives = answers(neighbour.speaker);
+        let open = check.sent == 0 || self.is_unanswered(link, check.about, Duration::ZERO, now);
+        let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
+        if lives && (!open || check.sent >= QUESTIONS) {
             neighbour.check = None;
+            if open {
+                self.doubt_owner(link, check.about, now);
+            }
             return;
         }
         if check.sent < QUESTIONS {
             let due = now + self.timing.doubtful_question;
             neighbour.check = Some(Check { due, sent: check.sent + 1, ..check });
-            self.ask_owner(link, node, check.about);
+            self.ask_owner(link, node, check.about, now);
+            // It may live, and have given this one up.
+            if let Some(other) = self.next_of(link, node, Some(check.about)).filter(|it| *it != check.about) {
+                self.ask_owner(link, node, other, now);
+            }
             self.ask_node(link, node);
             return;
         }
@@ -301,6 +349,7 @@ impl Machine {
         // Where its kernel never answered, its silence means nothing.
         if kernel_heard && neighbour.verdict != verdict {
             neighbour.verdict = verdict;
+            neighbour.found = Some(now);
             neighbour.presence_due = now;
             self.timers.set(Timer::Watches, Some(now));
             self.settle_owner(link, node, now);
