@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::fault::Fault;
 use super::sight::{Outcome, Sight};
-use super::stage::{Kind, SERVICE, Stage, eventually};
+use super::stage::{EXCLUDE, Kind, SERVICE, Stage, eventually};
 use crate::parts::SPEAKER;
 use crate::plan::Role;
 use crate::probe::Mac;
@@ -20,8 +20,6 @@ const FLAP: Duration = Duration::from_millis(200);
 const AFTER: Duration = Duration::from_secs(2);
 /// How long a move may take: longer than a Lease lives.
 const MOVE: Duration = Duration::from_secs(40);
-/// The label that leaves a node out of load balancing.
-const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 /// A bridge that a part of the segment is moved to.
 const APART: u8 = 9;
 
@@ -300,17 +298,23 @@ impl Stage {
 
     /// Says that the Service has an endpoint on these nodes.
     fn serve_from(&self, nodes: &[String]) -> Result<()> {
-        let endpoint = |node: &String| {
-            format!("{{addresses: [10.0.0.1], nodeName: {node}, conditions: {{ready: true, serving: true}}}}")
-        };
-        let endpoints: Vec<_> = nodes.iter().map(endpoint).collect();
-        let slice = format!(
-            "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
-             metadata: {{name: {SERVICE}, labels: {{kubernetes.io/service-name: {SERVICE}}}}}, \
-             ports: [{{port: 80}}], endpoints: [{}]}}",
-            endpoints.join(", ")
-        );
-        self.lab.kubectl_stdin(["apply", "--filename=-"], &slice).map(drop)
+        for (family, address) in [("IPv4", "10.0.0.1"), ("IPv6", "'fd00::1'")] {
+            let endpoint = |node: &String| {
+                format!(
+                    "{{addresses: [{address}], nodeName: {node}, conditions: {{ready: true, serving: true}}}}"
+                )
+            };
+            let endpoints: Vec<_> = nodes.iter().map(endpoint).collect();
+            let slice = format!(
+                "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: {family}, \
+                 metadata: {{name: {SERVICE}-{name}, labels: {{kubernetes.io/service-name: {SERVICE}}}}}, \
+                 ports: [{{port: 80}}], endpoints: [{}]}}",
+                endpoints.join(", "),
+                name = family.to_lowercase(),
+            );
+            self.lab.kubectl_stdin(["apply", "--filename=-"], &slice)?;
+        }
+        Ok(())
     }
 
     fn each_port(&self, act: impl Fn(&Host) -> Result<()>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A cluster that announces a Service.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PLACED: Duration = Duration::from_secs(31);
 /// How long a speaker takes at most to be heard by all peers, once it is ready.
 const HEARD: Duration = Duration::from_secs(3);
+/// The label that leaves a node out of load balancing.
+pub(super) const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 /// The Service, in the namespace default.
 pub(super) const SERVICE: &str = "failover";
 
@@ -155,7 +158,22 @@ impl Stage {
             }
         }
         std::thread::sleep(HEARD);
-        eventually(|| self.sole_owner().map(drop))
+        let owners = eventually(|| self.sole_owners())?;
+        if owners.iter().any(|owner| *owner != owners[0]) { self.unite(owners[0]) } else { Ok(()) }
+    }
+
+    /// Has one node own all addresses: after a split each may be at another.
+    fn unite(&self, owner: Mac) -> Result<()> {
+        let owner = self.node_of(owner)?;
+        let others: Vec<_> = self.nodes()?.into_iter().filter(|node| node != owner.name()).collect();
+        for node in &others {
+            self.lab.kubectl(["label", "node", node, &format!("{EXCLUDE}=")])?;
+        }
+        let united = eventually(|| self.sole_owner());
+        for node in &others {
+            self.lab.kubectl(["label", "node", node, &format!("{EXCLUDE}-")])?;
+        }
+        united.map(drop)
     }
 
     fn ensure_ready(&self, node: &str) -> Result<()> {
@@ -165,22 +183,33 @@ impl Stage {
         Ok(())
     }
 
-    /// The node that alone answers for all addresses, for half a second.
+    /// The node that alone answers for all addresses.
     pub(super) fn sole_owner(&self) -> Result<Mac> {
+        let owners = self.sole_owners()?;
+        let owner = owners.first().copied().context("no address")?;
+        ensure!(
+            owners.iter().all(|other| *other == owner),
+            "{:?} are answered by {owners:?}",
+            self.addresses
+        );
+        Ok(owner)
+    }
+
+    /// For each address the node that alone answers for it, for half a second.
+    fn sole_owners(&self) -> Result<Vec<Mac>> {
         let client = self.lab.client()?;
         let start = |&address: &IpAddr| ResolveProbe::start(&client, address);
         let probes = self.addresses.iter().map(start).collect::<Result<Vec<_>>>()?;
         std::thread::sleep(Duration::from_millis(500));
-        let mut macs = Vec::new();
-        for probe in probes {
+        let sole = |probe: ResolveProbe| {
             let heard = probe.stop()?.answers;
             ensure!(heard.len() > 10, "{} of 25 questions were answered", heard.len());
             ensure!(heard.iter().all(|answer| answer.mac == answer.source), "a speaker is covered for");
-            macs.extend(heard.iter().map(|answer| answer.mac));
-        }
-        macs.dedup();
-        ensure!(macs.len() == 1, "{:?} are answered by {macs:?}", self.addresses);
-        Ok(macs[0])
+            let macs: BTreeSet<Mac> = heard.iter().map(|answer| answer.mac).collect();
+            ensure!(macs.len() == 1, "an address is answered by {macs:?}");
+            macs.first().copied().context("no answer")
+        };
+        probes.into_iter().map(sole).collect()
     }
 }
 
