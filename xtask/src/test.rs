@@ -11,7 +11,7 @@ use crate::tally::Tally;
 use crate::{check, codegen, demo, image};
 
 /// Test targets that start a cluster.
-const CLUSTER_SUITES: [&str; 4] = ["cluster", "bare", "operators", "tutorial"];
+const CLUSTER_SUITES: [&str; 5] = ["cluster", "bare", "operators", "tutorial", "failover"];
 
 #[derive(Args)]
 pub(crate) struct TestArgs {

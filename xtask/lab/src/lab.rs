@@ -103,16 +103,6 @@ impl Lab {
         Ok(())
     }
 
-    /// Has the segment answer ARP requests of all hosts for addresses from memory, with a hardware address, as switches do
-    /// that suppress ARP; without one, it forgets the addresses. IPv6 addresses are left as they are.
-    pub fn remember(&self, addresses: &[std::net::IpAddr], mac: Option<&str>) -> Result<()> {
-        let state = self.state()?;
-        let is_on = |name: &str| state.hosts.get(name).is_some_and(|host| host.init.is_some());
-        let hosts = state.plan.hosts.iter().map(|host| host.name.as_str());
-        let hosts: Vec<&str> = hosts.filter(|name| is_on(name)).collect();
-        addresses.iter().try_for_each(|&address| self.shared.segment().remember(&hosts, address, mac))
-    }
-
     /// Imports an image archive on every full node that is on.
     pub fn load_image(&self, archive: &Path) -> Result<()> {
         let state = self.state()?;

@@ -1,8 +1,6 @@
 //! The Ethernet segment: a bridge in a network namespace of its own, a veth pair to each host. Hosts can have further
 //! links, also to further bridges.
 
-use std::net::IpAddr;
-
 use anyhow::{Context, Result};
 
 use crate::namespace::{exists, ip_batch, within_net};
@@ -114,21 +112,6 @@ impl Segment {
         let state = if isolated { "on" } else { "off" };
         let line = format!("link set {} type bridge_slave isolated {state}", port(host, 0));
         ip_batch(Some(&self.lan()), &[line])
-    }
-
-    /// Has the main segment answer ARP requests of the hosts for an address from memory, with a hardware address; without
-    /// one, it forgets the address.
-    pub(crate) fn remember(&self, hosts: &[&str], address: IpAddr, mac: Option<&str>) -> Result<()> {
-        let IpAddr::V4(address) = address else { return Ok(()) };
-        let bridge = bridge(MAIN);
-        let mut lines = match mac {
-            Some(mac) => vec![format!("neigh replace {address} lladdr {mac} dev {bridge} nud permanent")],
-            None => vec![format!("neigh del {address} dev {bridge}")],
-        };
-        let state = if mac.is_some() { "on" } else { "off" };
-        let ports = hosts.iter().map(|host| port(host, 0));
-        lines.extend(ports.map(|port| format!("link set {port} type bridge_slave proxy_arp {state}")));
-        ip_batch(Some(&self.lan()), &lines)
     }
 
     /// Takes a host's link and its network namespace away.

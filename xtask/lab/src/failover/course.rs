@@ -61,10 +61,13 @@ impl Stage {
                 self.patch_policy("Local")?;
                 self.await_rest()
             }
-            Fault::NodeLostIsolated => self.each_port(|host| host.isolate(true)),
-            Fault::NodeLostSuppressed => {
-                let owner = self.sole_owner()?;
-                self.lab.remember(&self.addresses, Some(&owner.to_string()))
+            Fault::NodeLostIsolated => {
+                self.each_port(|host| host.isolate(true))?;
+                // Peers that heard each other once would take each other for dead.
+                for node in self.nodes()? {
+                    self.restart_speaker(&self.lab.host(&node)?)?;
+                }
+                Ok(())
             }
             Fault::NodeLost
             | Fault::LinkCut
@@ -86,7 +89,7 @@ impl Stage {
         let start = clock::now();
         let moved = || await_that(|| sight.answered_by_another(macs, start));
         match fault {
-            Fault::NodeLost | Fault::NodeLostIsolated | Fault::NodeLostSuppressed => {
+            Fault::NodeLost | Fault::NodeLostIsolated => {
                 owner.power_off()?;
                 moved()
             }
@@ -190,14 +193,11 @@ impl Stage {
     /// Makes good what a fault left, and waits until the cluster has come to rest.
     fn mend(&self, fault: Fault, owner: &Host) -> Result<()> {
         match fault {
-            Fault::NodeLost | Fault::NodeLostIsolated | Fault::NodeLostSuppressed | Fault::Rebooted => {
+            Fault::NodeLost | Fault::NodeLostIsolated | Fault::Rebooted => {
+                self.lab.power_on(owner.name())?;
                 if fault == Fault::NodeLostIsolated {
                     self.each_port(|host| host.isolate(false))?;
                 }
-                if fault == Fault::NodeLostSuppressed {
-                    self.lab.remember(&self.addresses, None)?;
-                }
-                self.lab.power_on(owner.name())?;
                 if fault == Fault::Rebooted {
                     self.lab.kubectl(["uncordon", owner.name()])?;
                 }

@@ -33,13 +33,11 @@ pub enum Fault {
     Split,
     /// It loses power in a segment whose ports are isolated from one another, so that speakers can't hear each other.
     NodeLostIsolated,
-    /// It loses power where a switch answers ARP from memory.
-    NodeLostSuppressed,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::NodeLost,
         Self::LinkCut,
         Self::LinkFlap,
@@ -54,7 +52,6 @@ impl Fault {
         Self::EndpointLost,
         Self::Split,
         Self::NodeLostIsolated,
-        Self::NodeLostSuppressed,
     ];
 
     /// Faults of the wire and of speakers, which are survived without the API server.
@@ -86,8 +83,7 @@ impl Fault {
             | Self::Excluded
             | Self::Rebooted
             | Self::EndpointLost
-            | Self::NodeLostIsolated
-            | Self::NodeLostSuppressed => Some(true),
+            | Self::NodeLostIsolated => Some(true),
             Self::SpeakerKilled
             | Self::SpeakerFrozen
             | Self::CrashLoop
@@ -102,12 +98,9 @@ impl Fault {
     /// where peers do not hear each other: there Leases decide.
     pub fn reach(self) -> (Option<f64>, Option<f64>) {
         match self {
-            Self::NodeLost
-            | Self::LinkCut
-            | Self::LinkFlap
-            | Self::CovererKilled
-            | Self::Split
-            | Self::NodeLostSuppressed => (Some(500.0), Some(1000.0)),
+            Self::NodeLost | Self::LinkCut | Self::LinkFlap | Self::CovererKilled | Self::Split => {
+                (Some(500.0), Some(1000.0))
+            }
             Self::SpeakerKilled | Self::SpeakerFrozen | Self::CrashLoop => (None, Some(500.0)),
             Self::SpeakerRestarted | Self::Upgrade | Self::Excluded | Self::Rebooted | Self::EndpointLost => {
                 (None, Some(UNNOTICED))
@@ -137,7 +130,6 @@ impl fmt::Display for Fault {
             Self::EndpointLost => "last local endpoint lost",
             Self::Split => "segment split and healed",
             Self::NodeLostIsolated => "node lost, ports isolated",
-            Self::NodeLostSuppressed => "node lost, ARP suppressed",
         })
     }
 }
