@@ -7,6 +7,7 @@ use super::cluster::NodeId;
 use super::frames;
 use super::here::of;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::output::TransmitKind;
 use super::slot::State;
 use crate::link::LinkId;
@@ -20,7 +21,7 @@ impl Machine {
     /// A process that did not run for a while can't know who answers now: what it owns may be another's.
     pub(super) fn notice_pause(&mut self, now: Instant) {
         let late = self.timers.next().is_some_and(|due| now >= due + self.timing.pause);
-        if !late {
+        if !late || self.breaks(Mutation::PauseDoubt) {
             return;
         }
         for neighbour in self.neighbours.values_mut() {

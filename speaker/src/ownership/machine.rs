@@ -51,6 +51,8 @@ pub struct Machine {
     pub(super) out: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
     pub(super) stopping: Option<Stopping>,
+    #[cfg(feature = "mutations")]
+    pub(super) mutation: Option<super::Mutation>,
 }
 
 /// What a deadline is about.
@@ -91,6 +93,8 @@ impl Machine {
             out: VecDeque::new(),
             events: VecDeque::new(),
             stopping: None,
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 

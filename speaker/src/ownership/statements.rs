@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cluster::NodeId;
 use super::frames;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::neighbour::Verdict;
 use super::output::{Change, GainCause, LossCause, TransmitKind};
 use super::slot::{Known, Purpose, State};
@@ -233,7 +234,7 @@ impl Machine {
             return true;
         }
         let Some(own) = self.link(link).map(|link| link.mac) else { return true };
-        pair_hash(own, address) < pair_hash(other.mac, address)
+        pair_hash(own, address) < pair_hash(other.mac, address) && !self.breaks(Mutation::PairwiseTie)
     }
 
     /// Tells another owner that this one stays.

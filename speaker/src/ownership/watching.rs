@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cluster::NodeId;
 use super::frames;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::neighbour::{Check, Verdict, Watch};
 use super::output::TransmitKind;
 use crate::jitter;
@@ -229,7 +230,10 @@ impl Machine {
         if misses > 0 {
             self.ask_node(link, node);
         }
-        if alarm && self.link_works(link, node, since.unwrap_or(now), now) {
+        let since = since.unwrap_or(now);
+        // Where its kernel answers, the link works.
+        let kernel_answers = kernel.is_some_and(|at| at >= since);
+        if alarm && (kernel_answers || self.link_works(link, node, since, now)) {
             if let Some(watch) = self.watch_mut(link, node) {
                 watch.alarm_due = Some(now + ALARM);
             }
@@ -311,6 +315,9 @@ impl Machine {
     /// others are asked; where there were none lately the silence counts.
     fn link_works(&mut self, link: LinkId, node: NodeId, since: Instant, now: Instant) -> bool {
         let (Some(here), Some(peer)) = (self.here.get(&link), self.peer(node)) else { return false };
+        if self.breaks(Mutation::OwnLink) {
+            return true;
+        }
         let of_peer = |mac: Mac| peer.links.iter().any(|link| link.macs.contains(&mac));
         match here.hosts.last_other_than(of_peer) {
             Some(at) if at >= since => true,
