@@ -32,12 +32,15 @@ impl Machine {
             }
             if owns && let Some(here) = self.here.get_mut(&link) {
                 here.asked = now;
+                if !probe {
+                    self.hear_watcher(link, peer, address, now);
+                }
             }
             return false;
         }
         if probe {
             if owns || owner == Some(peer) {
-                self.hear_doubt(link, peer, now);
+                self.hear_doubt(link, peer, address, now);
             }
             if let Some(owner) = owner.filter(|owner| *owner != peer) {
                 self.hear_alarm(link, owner, address, now);
