@@ -87,6 +87,7 @@ impl Machine {
     fn takes(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
         let state = self.slots.get(&(link, address)).map(|slot| &slot.state);
         self.stopping.is_none()
+            && !self.is_behind(now)
             && self.right(link, address, now) == Right::May
             && matches!(state, Some(State::Backup | State::Waiting(_) | State::Probing(..)))
     }

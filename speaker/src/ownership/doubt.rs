@@ -26,6 +26,7 @@ impl Machine {
         if !late || self.breaks(Mutation::PauseDoubt) {
             return;
         }
+        self.woke = Some(now);
         for neighbour in self.neighbours.values_mut() {
             // What was not answered was not heard either.
             neighbour.check = None;
@@ -53,6 +54,11 @@ impl Machine {
         {
             self.timers.postpone(now);
         }
+    }
+
+    /// Whether frames that come now may have waited while the process was paused.
+    pub(super) fn is_behind(&self, now: Instant) -> bool {
+        self.woke.is_some_and(|woke| now < woke + AFTER_PAUSE)
     }
 
     fn doubt_all(&mut self, link: LinkId, now: Instant) {

@@ -51,6 +51,8 @@ pub struct Machine {
     pub(super) out: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
     pub(super) stopping: Option<Stopping>,
+    /// When the process went on after a pause.
+    pub(super) woke: Option<Instant>,
     #[cfg(feature = "mutations")]
     pub(super) mutation: Option<super::Mutation>,
 }
@@ -93,6 +95,7 @@ impl Machine {
             out: VecDeque::new(),
             events: VecDeque::new(),
             stopping: None,
+            woke: None,
             #[cfg(feature = "mutations")]
             mutation: None,
         }
@@ -291,6 +294,7 @@ impl Machine {
             State::Owner(_) if self.here.get(&link)?.quiet.is_some() => None,
             State::Owner(_) if self.ignores(asker) => None,
             State::Owner(_) => Some(self.links.get(&link)?.mac),
+            State::Covering { .. } if self.ignores(asker) => None,
             State::Covering { owner, .. } => Some(owner.mac),
             State::Backup | State::Waiting(_) | State::Probing(..) | State::Conflict(_) => None,
         }

@@ -11,6 +11,7 @@ use super::neighbour::Verdict;
 use super::output::{Change, GainCause, HandOver, LossCause, TransmitKind};
 use super::slot::{Known, Ownership, Purpose, State};
 use super::standing::Right;
+use super::stopping::Stop;
 use crate::link::LinkId;
 
 /// How long a question to a supposed owner waits for its answer.
@@ -69,12 +70,13 @@ impl Machine {
 
     /// What there is to do about an address that this node does not own.
     fn purpose(&self, link: LinkId, address: IpAddr, now: Instant) -> Option<Purpose> {
-        if self.stopping.is_some() {
+        let slot = self.slots.get(&(link, address))?;
+        let covers = matches!(slot.state, State::Covering { .. });
+        if self.stopping.is_some() && !(covers && self.stops(Stop::Restart)) {
             return None;
         }
         let right = self.right(link, address, now);
         let own = |cause| (right == Right::May).then_some(Purpose::Own(cause));
-        let slot = self.slots.get(&(link, address))?;
         let wanted = self.wanted(address)?;
         let Some(owner) = slot.owner else { return own(GainCause::Unclaimed) };
         if owner.node == NodeId::OWN {
@@ -87,7 +89,6 @@ impl Machine {
         let candidate = wanted.candidate(owner.node).is_some();
         let verdict = neighbour.map_or(Verdict::Fine, |neighbour| neighbour.verdict);
         // A speaker that is back does not answer for all of its addresses at once.
-        let covers = matches!(slot.state, State::Covering { .. });
         match if covers && verdict == Verdict::Fine { Verdict::SpeakerSilent } else { verdict } {
             Verdict::Dead => own(GainCause::NodeSilent(name())),
             Verdict::SpeakerSilent if !live => own(GainCause::LeaseEnded(name())),

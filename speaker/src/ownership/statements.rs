@@ -13,6 +13,7 @@ use super::neighbour::Verdict;
 use super::output::{Change, GainCause, LossCause, TransmitKind};
 use super::slot::{Known, Purpose, State};
 use super::standing::Right;
+use super::stopping::Stop;
 use super::watching::Life;
 use crate::announcer::Kind;
 use crate::link::LinkId;
@@ -137,7 +138,7 @@ impl Machine {
             State::Covering { owner, .. } if owner.node == node => {
                 let goes_first = |wanted| {
                     let rank = |who| self.cover_rank(who, link, wanted, node);
-                    speaker.is_some_and(|speaker| rank(speaker) < rank(NodeId::OWN))
+                    speaker.is_some_and(|it| self.stops(Stop::Restart) || rank(it) < rank(NodeId::OWN))
                 };
                 if itself || (said.to_us && self.wanted(address).is_some_and(goes_first)) {
                     self.uncover(link, address);

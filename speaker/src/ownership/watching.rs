@@ -319,8 +319,10 @@ impl Machine {
             return true;
         }
         let of_peer = |mac: Mac| peer.links.iter().any(|link| link.macs.contains(&mac));
+        // The link may have failed just after the first question: what was heard then shows nothing.
+        let meanwhile = since + self.timing.doubtful_question;
         match here.hosts.last_other_than(of_peer) {
-            Some(at) if at >= since => true,
+            Some(at) if at >= meanwhile => true,
             Some(at) if at + THIRD_HOST >= since => {
                 self.ask_others(link, node, now);
                 false

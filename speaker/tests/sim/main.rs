@@ -61,7 +61,7 @@ fn schedules(options: &Options) -> bool {
     }
     let failures = run::search(seeds, options.mutation, options.failures, options.threads);
     for (seed, failure) in &failures {
-        if !options.trace {
+        if !options.trace && options.failures == 1 {
             println!("{}", run::run(*seed, options.mutation, traced).0);
         }
         println!("{}\nrun it again with --seed {seed} --steps 1 --trace", failure.message);

@@ -10,14 +10,13 @@ use crate::mutation::Mutation;
 use crate::schedule::Schedule;
 use crate::world::{Traced, World};
 
-/// Why a schedule failed, and what happened in it.
+/// Why a schedule failed.
 pub(crate) struct Failure {
     pub(crate) invariant: &'static str,
     pub(crate) message: String,
-    pub(crate) trace: String,
 }
 
-/// Runs one schedule.
+/// Runs one schedule, and returns its trace and whether it failed.
 pub(crate) fn run(seed: u64, mutation: Option<Mutation>, traced: Traced) -> (String, Option<Failure>) {
     let schedule = Schedule::new(seed);
     let mut world = World::new(seed, &schedule, mutation, traced);
@@ -29,7 +28,7 @@ pub(crate) fn run(seed: u64, mutation: Option<Mutation>, traced: Traced) -> (Str
         Err(_) => ("nothing panics", "it panicked".to_owned()),
     };
     let message = format!("seed {seed}, {schedule}: {message}");
-    (trace.clone(), Some(Failure { invariant, message, trace }))
+    (trace, Some(Failure { invariant, message }))
 }
 
 /// Runs the schedules of all seeds, and returns those that fail first: at most so many.

@@ -141,10 +141,10 @@ impl Schedule {
         let alone = self.nodes == 2 && !self.gateway;
         let next_frame = self.client.filter(|_| alone).map(|every| every + Duration::from_millis(250));
         let next_frame = next_frame.unwrap_or_default();
-        // Who covers for a speaker that can't start is restarted as well.
-        let stranded = has(|it| matches!(it, Fault::Outage(_))) && has(|it| matches!(it, Fault::Roll(_)));
-        let announced = !stranded && faults().all(Fault::is_announced);
-        let silence = match (slow || !calm, announced) {
+        // Where nodes can't hear each other their Leases decide, and none ends while the API server is down.
+        let undecided = has(|it| matches!(it, Fault::Isolate)) && has(|it| matches!(it, Fault::Outage(_)));
+        let silence = match (slow || !calm, faults().all(Fault::is_announced)) {
+            _ if undecided => u64::MAX / 2,
             (true, _) => 45_000 * MS,
             (false, true) => 0,
             (false, false) => 1_000 * MS + u64::try_from(next_frame.as_micros()).unwrap_or(u64::MAX),
