@@ -233,7 +233,9 @@ impl Machine {
         let since = since.unwrap_or(now);
         // Where its kernel answers, the link works.
         let kernel_answers = kernel.is_some_and(|at| at >= since);
-        if alarm && (kernel_answers || self.link_works(link, node, since, now)) {
+        // Whoever stops leaves it to others, and those would give way to it.
+        let tells = alarm && self.stopping.is_none();
+        if tells && (kernel_answers || self.link_works(link, node, since, now)) {
             if let Some(watch) = self.watch_mut(link, node) {
                 watch.alarm_due = Some(now + ALARM);
             }

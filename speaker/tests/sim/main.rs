@@ -32,8 +32,10 @@ use std::process::ExitCode;
 use options::Options;
 use world::Traced;
 
-/// Schedules that are run where nothing else is said.
+/// Schedules that are run where nothing else is said, beside those that found a fault once.
 const STEPS: u64 = 200;
+/// Seeds of schedules that found a fault of the machine.
+const FOUND: [u64; 13] = [137, 141, 265, 566, 1100, 1622, 1666, 2229, 2380, 2470, 3024, 3309, 6304];
 /// Schedules in which a mutation has to show.
 const SEARCHED: u64 = 5000;
 
@@ -59,7 +61,12 @@ fn schedules(options: &Options) -> bool {
             println!("{}", run::run(seed, options.mutation, traced).0);
         }
     }
-    let failures = run::search(seeds, options.mutation, options.failures, options.threads);
+    let mut failures = run::search(seeds, options.mutation, options.failures, options.threads);
+    if options.seed.is_none() && options.steps.is_none() {
+        for seed in FOUND {
+            failures.extend(run::search(seed..seed + 1, options.mutation, 1, 1));
+        }
+    }
     for (seed, failure) in &failures {
         if !options.trace && options.failures == 1 {
             println!("{}", run::run(*seed, options.mutation, traced).0);

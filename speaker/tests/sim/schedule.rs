@@ -141,9 +141,11 @@ impl Schedule {
         let alone = self.nodes == 2 && !self.gateway;
         let next_frame = self.client.filter(|_| alone).map(|every| every + Duration::from_millis(250));
         let next_frame = next_frame.unwrap_or_default();
+        // Those that can't start again count among the candidates still, and keep who covers next waiting.
+        let stranded = has(|it| matches!(it, Fault::Outage(_))) && has(|it| matches!(it, Fault::Roll(_)));
         // Where nodes can't hear each other their Leases decide, and none ends while the API server is down.
         let undecided = has(|it| matches!(it, Fault::Isolate)) && has(|it| matches!(it, Fault::Outage(_)));
-        let silence = match (slow || !calm, faults().all(Fault::is_announced)) {
+        let silence = match (slow || !calm, !stranded && faults().all(Fault::is_announced)) {
             _ if undecided => u64::MAX / 2,
             (true, _) => 45_000 * MS,
             (false, true) => 0,
