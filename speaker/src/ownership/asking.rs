@@ -97,6 +97,9 @@ impl Machine {
         let cause = GainCause::HandedOver(self.name_of(peer));
         self.set_owner(link, address, Some(Known { node: peer, mac }), now);
         self.begin(link, address, cause, now);
+        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+            ownership.offered_by = Some(peer);
+        }
         if let Some(here) = self.link(link) {
             let frame = frames::acceptance(address, here, mac);
             self.send(link, address, TransmitKind::Answer, frame);

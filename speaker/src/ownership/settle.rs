@@ -264,6 +264,7 @@ impl Machine {
             since: now,
             placed,
             offer: None,
+            offered_by: None,
             defended: None,
             insisted: None,
             covered: false,

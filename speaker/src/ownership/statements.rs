@@ -24,6 +24,9 @@ const INSIST: Duration = Duration::from_millis(200);
 /// An owner that claims an address again within this time after it was told does not agree.
 const DISSENT: Duration = Duration::from_secs(2);
 
+/// Who offered an address has heard within this time that it was accepted.
+const ACCEPTED: Duration = Duration::from_secs(1);
+
 /// A frame that says who has an address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Statement {
@@ -218,6 +221,11 @@ impl Machine {
     /// Of two owners that hear each other, the one whose Lease is not live yields; else, if exactly one is in doubt,
     /// that one; else the one with the lower hash.
     fn yields(&self, link: LinkId, address: IpAddr, other: Known, now: Instant) -> bool {
+        let ownership = self.slots.get(&(link, address)).and_then(|slot| slot.ownership());
+        // What it said before it had our acceptance.
+        if ownership.is_some_and(|it| it.offered_by == Some(other.node) && now < it.since + ACCEPTED) {
+            return false;
+        }
         let live = |node| self.peer(node).is_some_and(|peer| peer.live);
         let (own_live, other_live) = (live(NodeId::OWN), live(other.node));
         if own_live && !other_live {
@@ -230,7 +238,7 @@ impl Machine {
             return own_doubt;
         }
         // The other one insists, and may know that our Lease has ended: we only know that we can't renew it.
-        let insisted = self.slots.get(&(link, address)).and_then(|slot| slot.ownership()?.insisted);
+        let insisted = ownership.and_then(|ownership| ownership.insisted);
         if !own_live && insisted.is_some_and(|at| now < at + DISSENT) {
             return true;
         }
