@@ -221,7 +221,10 @@ impl Machine {
                 return Some(transmit);
             }
         }
-        let announcement = self.announcer.poll(now)?;
+        // After a pause nothing is claimed before it is clear that it is still ours; a burst has other rounds.
+        let quiet = |link| self.here.get(&link).is_some_and(|here| here.quiet.is_some());
+        let mut announcements = std::iter::from_fn(|| self.announcer.poll(now));
+        let announcement = announcements.find(|announcement| !quiet(announcement.link))?;
         let here = self.links.get(&announcement.link)?;
         let (link, address) = (announcement.link, announcement.address);
         let frame = frames::announcement(address, announcement.form, here)?;

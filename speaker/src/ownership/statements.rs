@@ -93,9 +93,7 @@ impl Machine {
 
     /// Somebody says that this node has the address.
     fn hear_own_name(&mut self, link: LinkId, address: IpAddr, speaker: Option<NodeId>, now: Instant) {
-        if speaker.is_none() {
-            return;
-        }
+        let Some(speaker) = speaker else { return };
         let right = self.right(link, address, now);
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         match &mut slot.state {
@@ -108,6 +106,13 @@ impl Machine {
             State::Backup | State::Waiting(_) | State::Probing(..)
                 if right == Right::May && self.stopping.is_none() =>
             {
+                self.begin(link, address, GainCause::Resumed, now);
+            }
+            // Each holds the other to be the owner, and covers for it.
+            State::Covering { owner, .. }
+                if owner.node == speaker && right == Right::May && self.stopping.is_none() =>
+            {
+                self.uncover(link, address);
                 self.begin(link, address, GainCause::Resumed, now);
             }
             State::Backup

@@ -36,10 +36,15 @@ pub(crate) struct Lease {
     pub(crate) owned: u32,
     /// When it was written, in microseconds.
     pub(crate) written: u64,
+    /// When it was written after it may have ended.
+    revived: u64,
 }
 
 /// A speaker whose own renewals failed for so long knows that it knows nothing, in microseconds.
 pub(crate) const CLOCKS_STOP: u64 = 11_000_000;
+
+/// Watches show what was written within this time, in microseconds.
+const NEWS: u64 = 1_000_000;
 
 /// A Lease as the watch shows it.
 pub(crate) fn observed(node: Port, lease: &Lease) -> Observed {
@@ -70,6 +75,7 @@ impl Api {
         let shortest = micros(lease.duration.mul_f64(0.98));
         let clocks_run = self.down.is_none_or(|since| now < since + CLOCKS_STOP);
         lease.duration.is_zero()
+            || (lease.revived > 0 && now < lease.revived + NEWS)
             || (clocks_run && now >= lease.written + shortest && now >= self.recovered + shortest)
     }
 }
@@ -104,11 +110,13 @@ impl World {
         }
         let owned = self.nodes[port].speaker.as_ref().map_or(0, |it| it.machine.owned_count());
         self.api.version += 1;
+        let lapsed = self.api.may_have_ended(port, self.now);
         self.api.leases[port] = Lease {
             version: self.api.version,
             duration,
             owned: u32::try_from(owned).unwrap_or(u32::MAX),
             written: self.now,
+            revived: if lapsed { self.now } else { 0 },
         };
         self.show_all();
     }

@@ -39,7 +39,7 @@ pub(crate) struct Promise {
     pub(crate) keeps: bool,
     /// One thing happens, and no frame is lost: all have to agree on what it is.
     pub(crate) calm: bool,
-    /// Two nodes have nobody else to hear, and each has to trust its own link.
+    /// A node may have nobody else to hear, or only the switch, and has to trust its own link.
     pub(crate) trusts: bool,
     /// The strangers' addresses may go unanswered.
     pub(crate) conflicts: bool,
@@ -116,7 +116,7 @@ impl Schedule {
             12 => Fault::Kill(node, ms(random.within(10_000, 40_000))),
             13 => Fault::CrashLoop(node, random.within(2, 7) as u32),
             14 | 15 => Fault::Restart(node, ms(random.within(100, 5_000))),
-            16 => Fault::Roll(ms(random.within(1_500, 5_000))),
+            16 => Fault::Roll(ms(random.within(2_000, 5_000))),
             17 | 18 => Fault::Freeze(node, long),
             19 => Fault::Freeze(node, ms(random.within(19_000, 30_000))),
             20..23 => Fault::Exclude { node, lost: random.within(0, 3) as u8 },
@@ -157,7 +157,7 @@ impl Schedule {
             heals: 2_000 * MS,
             keeps: calm && faults().all(Fault::moves_nothing),
             calm: calm && !slow,
-            trusts: alone && self.client.is_none(),
+            trusts: self.suppresses || (alone && self.client.is_none()),
             conflicts,
         }
     }
