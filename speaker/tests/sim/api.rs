@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use ferrolb_crds::lease::{HANDOVER_DURATION, LeaseLink, MIN_PERIOD, Observed, PERIODS};
 
+use crate::agenda::{Happening, micros};
 use crate::mutation::Mutation;
 use crate::network::{Port, mac};
 use crate::node::{ipv4, link_local, name};
-use crate::world::{Happening, World, micros};
+use crate::world::World;
 
 /// What the API server has.
 #[derive(Debug, Default)]

@@ -2,11 +2,12 @@
 
 use ferrolb_speaker::ownership::{Change, GainCause, HandOver, LossCause};
 
+use crate::agenda::micros;
 use crate::check::{Checks, could_own};
 use crate::network::Port;
 use crate::node::port_of;
 use crate::schedule::PLACED;
-use crate::world::{World, micros};
+use crate::world::World;
 
 /// Frames and watches of others are older than this, in microseconds.
 const NEWS: u64 = 1_000_000;

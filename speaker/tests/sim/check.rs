@@ -5,12 +5,13 @@ use std::fmt;
 use ferrolb_speaker::ownership::{Change, Event};
 use ferrolb_speaker::wire::Mac;
 
+use crate::agenda::micros;
 use crate::contact::Contact;
 use crate::fault::Fault;
 use crate::network::{Port, mac};
 use crate::node::ETH0;
 use crate::schedule::{Promise, SETTLED};
-use crate::world::{World, micros};
+use crate::world::World;
 
 /// An invariant that did not hold.
 #[derive(Debug)]

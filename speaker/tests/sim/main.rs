@@ -12,6 +12,7 @@
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
+mod agenda;
 mod api;
 mod causes;
 mod check;

@@ -9,12 +9,13 @@ use ferrolb_crds::lease::{MIN_PERIOD, PERIODS};
 use ferrolb_speaker::ownership::Stop;
 use ferrolb_speaker::wire::Arp;
 
+use crate::agenda::Happening;
 use crate::api::CLOCKS_STOP;
 use crate::check::Checks;
 use crate::fault::{CRASHES, Fault};
 use crate::network::{Port, mac};
 use crate::node::{ETH0, Speaker, id};
-use crate::world::{Happening, World};
+use crate::world::World;
 
 /// A speaker that stops has ended by then, and its next process can start.
 const FAREWELL: Duration = Duration::from_millis(1001);

@@ -1,7 +1,6 @@
 //! The world of a schedule: nodes, the segment, the API, and time.
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
@@ -9,9 +8,9 @@ use ferrolb_placement::rendezvous;
 use ferrolb_speaker::ownership::{Change, Timing};
 use ferrolb_speaker::wire::{Frame, Packet};
 
+use crate::agenda::{Agenda, Happening, micros};
 use crate::api::{Api, Lease};
 use crate::check::{Broken, Checks};
-use crate::fault::Fault;
 use crate::mutation::Mutation;
 use crate::network::{self, CLIENT, Network, Port, client_asks, host_answers};
 use crate::node::{ETH0, Node, Speaker, name};
@@ -24,32 +23,6 @@ const LOOK: Duration = Duration::from_millis(50);
 const QUEUE: usize = 256;
 /// Lines of a trace that are kept.
 const TRACE: usize = 4000;
-
-/// What happens at a time.
-#[derive(Clone, Debug)]
-pub(crate) enum Happening {
-    Frame(Port, Frame),
-    Wake(Port, u64),
-    Fault(Fault),
-    /// The next kill of a crash loop; so many are left.
-    Crash(Port, u32),
-    Start(Port),
-    PowerOn(Port),
-    Renew(Port, u64),
-    Thaw(Port),
-    Resume(Port, bool),
-    Mend(Port),
-    Unite,
-    ApiBack,
-    Watch(Port),
-    Services,
-    Client(Duration),
-    StrangerGone,
-    Look,
-}
-
-/// Something that will happen. The first is the greatest.
-struct Planned(u64, u64, Happening);
 
 /// What a trace tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +52,7 @@ pub(crate) struct World {
     pub(crate) checks: Checks,
     pub(crate) seed: u64,
     origin: Instant,
-    agenda: BinaryHeap<Planned>,
-    next: u64,
+    agenda: Agenda,
     trace: Option<VecDeque<String>>,
     pub(crate) frames: bool,
 }
@@ -122,8 +94,7 @@ impl World {
             mutation,
             seed,
             origin: Instant::now(),
-            agenda: BinaryHeap::new(),
-            next: 0,
+            agenda: Agenda::default(),
             trace: (traced != Traced::No).then(VecDeque::new),
             frames: traced == Traced::Frames,
         }
@@ -144,7 +115,7 @@ impl World {
         }
         self.after(Duration::ZERO, Happening::Look);
         let end = micros(schedule.end);
-        while let Some(Planned(at, _, happening)) = self.agenda.pop() {
+        while let Some((at, happening)) = self.agenda.pop() {
             if at > end {
                 break;
             }
@@ -169,8 +140,7 @@ impl World {
     }
 
     pub(crate) fn after(&mut self, delay: Duration, happening: Happening) {
-        self.next += 1;
-        self.agenda.push(Planned(self.now + micros(delay), self.next, happening));
+        self.agenda.plan(self.now + micros(delay), happening);
     }
 
     /// Lets the checks look at the world.
@@ -271,13 +241,12 @@ impl World {
         if let Some(answer) = self.network.remembered(port, frame) {
             self.after(Duration::from_micros(100), Happening::Frame(port, answer));
         }
-        let Self { network, random, agenda, next, now, nodes, .. } = self;
+        let Self { network, random, agenda, now, nodes, .. } = self;
         let asks = matches!(frame.packet, Packet::Arp(_));
         network.deliver(port, frame, random, |to, delay| {
             // Hosts that are no nodes only hear questions.
             if to < nodes.len() || asks {
-                *next += 1;
-                agenda.push(Planned(*now + micros(delay), *next, Happening::Frame(to, *frame)));
+                agenda.plan(*now + micros(delay), Happening::Frame(to, *frame));
             }
         });
     }
@@ -342,28 +311,4 @@ impl World {
         let number = speaker.wakes;
         self.after(Duration::from_micros(due.saturating_sub(now)) + late, Happening::Wake(port, number));
     }
-}
-
-impl Ord for Planned {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.0, other.1).cmp(&(self.0, self.1))
-    }
-}
-
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Planned {}
-
-pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
