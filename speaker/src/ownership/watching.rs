@@ -310,6 +310,21 @@ impl Machine {
             neighbour.presence_due = now;
             self.timers.set(Timer::Watches, Some(now));
             self.settle_owner(link, node, now);
+            if verdict == Verdict::Dead {
+                self.ask_all_presence(link, now);
+            }
+        }
+    }
+
+    /// The segment may have split: asks all peers soon, so that none comes back unnoticed.
+    fn ask_all_presence(&mut self, link: LinkId, now: Instant) {
+        let (seed, silent) = (self.seed, self.timing.presence_silent);
+        for node in self.neighbours_on(link).map(|(node, _)| node).collect::<Vec<_>>() {
+            if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
+                let due = now + jitter::spread(seed, node.0.into(), silent);
+                neighbour.presence_due = neighbour.presence_due.min(due);
+            }
+            self.schedule_neighbour(link, node);
         }
     }
 

@@ -43,6 +43,8 @@ impl Checks {
             None => port,
         };
         let owned = || seen.owners >> from & 1 == 1 || (seen.lost[from] > 0 && now < seen.lost[from] + NEWS);
+        // An offer may have waited while its process stood still.
+        let wakened = world.nodes[port].speaker.as_ref().is_some_and(|it| it.wakened > now);
         match cause {
             GainCause::NodeSilent(_) if !self.contact.may_be_silent(port, from, now) => {
                 Some("the node is there")
@@ -57,7 +59,7 @@ impl Checks {
                 Some("the Lease can't have ended")
             }
             GainCause::OwnerExcluded(_) if !world.api.excludes(from) => Some("the node is not excluded"),
-            GainCause::HandedOver(_) if !owned() => Some("the node had nothing to hand over"),
+            GainCause::HandedOver(_) if !owned() && !wakened => Some("the node had nothing to hand over"),
             GainCause::HandedOver(_)
                 if self.promise.calm
                     && self.struck.is_some()

@@ -98,6 +98,11 @@ impl Network {
         left.map(|left| *left -= 1).is_some()
     }
 
+    /// The switch does not remember who had an address any more.
+    pub(crate) fn forget(&mut self, address: IpAddr) {
+        self.memory.retain(|(known, _)| *known != address);
+    }
+
     /// What a switch that suppresses ARP answers in the name of others, if it knows the address.
     pub(crate) fn remembered(&mut self, from: Port, frame: &Frame) -> Option<Frame> {
         let Packet::Arp(arp) = frame.packet else { return None };

@@ -155,7 +155,7 @@ impl Schedule {
             silence,
             quarrel: if slow || !calm { 4_000 * MS } else { 500 * MS },
             heals: 2_000 * MS,
-            keeps: calm && faults().all(Fault::moves_nothing),
+            keeps: calm && !stranded && faults().all(Fault::moves_nothing),
             calm: calm && !slow,
             trusts: self.suppresses || (alone && self.client.is_none()),
             conflicts,

@@ -125,6 +125,9 @@ impl World {
 
     fn stop(&mut self, port: Port, why: Stop) {
         self.with(port, |speaker, _, now| {
+            if speaker.stopping {
+                return;
+            }
             speaker.stopping = true;
             speaker.leaves = why == Stop::Leave;
             speaker.machine.stop(why, now);

@@ -195,7 +195,9 @@ impl World {
             }
             Happening::StrangerGone => {
                 self.note(|| "the stranger is gone".to_owned());
-                self.stranger = None;
+                if let Some(address) = self.stranger.take() {
+                    self.network.forget(self.addresses[address]);
+                }
                 self.check(Checks::stranger_gone);
             }
             Happening::Look => {
