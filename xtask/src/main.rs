@@ -8,6 +8,7 @@ mod demo;
 mod image;
 mod lab;
 mod shell;
+mod sim;
 mod spinner;
 mod tally;
 mod test;
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run all checks and tests
     Test(test::TestArgs),
+    /// Simulate many speakers on one segment, with faults, and check that the ownership protocol keeps its promises
+    Sim(sim::SimArgs),
     /// Run a benchmark
     Bench(bench::BenchArgs),
     /// Write the generated files: crds/*.yaml and deploy/install.yaml
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Sim(args) => sim::run_schedules(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Codegen(args) => codegen::run(&args),
         Command::Image(args) => image::run(&args),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cargo::{cargo, words};
 use crate::tally::Tally;
-use crate::{check, codegen, demo, image};
+use crate::{check, codegen, demo, image, sim};
 
 /// Test targets that start a cluster.
 const CLUSTER_SUITES: [&str; 5] = ["cluster", "bare", "operators", "tutorial", "failover"];
@@ -46,6 +46,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         "unit tests of the lab",
         tests(&mut tally, cargo(&["test", "--locked", "--package", "ferrolb-lab", "--lib"])),
     );
+    println!("\n== simulation");
+    record("simulation", sim::test());
     if !args.unit {
         println!("\n== images");
         let images = demo::images_dir().and_then(|folder| image::write(&folder));

@@ -32,6 +32,9 @@ impl Machine {
             }
             if owns && let Some(here) = self.here.get_mut(&link) {
                 here.asked = now;
+                if !probe {
+                    self.hear_watcher(link, peer, address, now);
+                }
             }
             return false;
         }
@@ -39,7 +42,7 @@ impl Machine {
             // Who takes an address over probes for it too.
             let rival = slot.ownership().is_some_and(|ownership| ownership.rivals.contains(&peer));
             if rival || owner == Some(peer) {
-                self.hear_doubt(link, peer, now);
+                self.hear_doubt(link, peer, address, now);
             }
             if let Some(owner) = owner.filter(|owner| *owner != peer) {
                 self.hear_alarm(link, owner, address, now);
@@ -86,6 +89,7 @@ impl Machine {
     fn takes(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
         let state = self.slots.get(&(link, address)).map(|slot| &slot.state);
         self.stopping.is_none()
+            && !self.is_behind(now)
             && self.right(link, address, now) == Right::May
             && matches!(state, Some(State::Backup | State::Waiting(_) | State::Probing(..)))
     }
@@ -95,6 +99,9 @@ impl Machine {
         let cause = GainCause::HandedOver(self.name_of(peer));
         self.set_owner(link, address, Some(Known { node: peer, mac }), now);
         self.begin(link, address, cause, now);
+        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+            ownership.offered_by = Some(peer);
+        }
         if let Some(here) = self.link(link) {
             let frame = frames::acceptance(address, here, mac);
             self.send(link, address, TransmitKind::Answer, frame);

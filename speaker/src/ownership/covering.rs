@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::output::Change;
 use super::slot::State;
 use crate::link::LinkId;
@@ -44,7 +45,7 @@ impl Machine {
         {
             *probing = !probed;
         }
-        if !probed {
+        if !probed && !self.breaks(Mutation::CoveringCheck) {
             self.send_probe(link, address, now);
         }
         self.timers.set(Timer::Slot(link, address), Some(now + wait));

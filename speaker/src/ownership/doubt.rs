@@ -7,12 +7,15 @@ use super::cluster::NodeId;
 use super::frames;
 use super::here::of;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::output::TransmitKind;
 use super::slot::State;
 use crate::link::LinkId;
 
 /// How long the first probe after a pause waits for its answer: others may have been held up as well.
 const AFTER_PAUSE: Duration = Duration::from_millis(50);
+/// A question to the owner alone and the probe that tells others of its silence are no further apart.
+const WATCHED: Duration = Duration::from_millis(200);
 /// Questions of a sweep that leave together, and the time until the next.
 const SWEEP: (usize, Duration) = (10, Duration::from_millis(10));
 
@@ -20,9 +23,10 @@ impl Machine {
     /// A process that did not run for a while can't know who answers now: what it owns may be another's.
     pub(super) fn notice_pause(&mut self, now: Instant) {
         let late = self.timers.next().is_some_and(|due| now >= due + self.timing.pause);
-        if !late {
+        if !late || self.breaks(Mutation::PauseDoubt) {
             return;
         }
+        self.woke = Some(now);
         for neighbour in self.neighbours.values_mut() {
             // What was not answered was not heard either.
             neighbour.check = None;
@@ -56,6 +60,11 @@ impl Machine {
         {
             self.timers.postpone(now);
         }
+    }
+
+    /// Whether frames that come now may have waited while the process was paused.
+    pub(super) fn is_behind(&self, now: Instant) -> bool {
+        self.woke.is_some_and(|woke| now < woke + AFTER_PAUSE)
     }
 
     fn doubt_all(&mut self, link: LinkId, now: Instant) {
@@ -165,11 +174,22 @@ impl Machine {
         self.timers.set(Timer::Link(link), due.map(|due| due.max(now)));
     }
 
-    /// An owner showed that it is not sure.
-    pub(super) fn hear_doubt(&mut self, link: LinkId, peer: NodeId, now: Instant) {
+    /// A peer probes for an address that it owns, or that both own: it is not sure.
+    pub(super) fn hear_doubt(&mut self, link: LinkId, peer: NodeId, address: IpAddr, now: Instant) {
         let until = now + self.timing.unasked;
-        if let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) {
-            neighbour.doubtful_until = Some(until);
+        let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) else { return };
+        // A watcher asks the owner, and everybody at the same time when that does not answer.
+        let watches = neighbour.asked.is_some_and(|(asked, at)| asked == address && now < at + WATCHED);
+        if !watches {
+            neighbour.doubt = Some((address, until));
         }
+    }
+
+    /// A peer asks this node alone for an address that this node owns: it does not own it, and its probe was none of
+    /// doubt.
+    pub(super) fn hear_watcher(&mut self, link: LinkId, peer: NodeId, address: IpAddr, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) else { return };
+        neighbour.asked = Some((address, now));
+        neighbour.doubt = neighbour.doubt.filter(|(about, _)| *about != address);
     }
 }

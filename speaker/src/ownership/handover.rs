@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::cluster::NodeId;
 use super::frames;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::output::{HandOver, LossCause, TransmitKind};
 use super::slot::{Known, Offer};
 use super::stopping::Stop;
@@ -86,6 +87,7 @@ impl Machine {
     /// An owner's timer is due.
     pub(super) fn owner_due(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         let conflict = self.timing.conflict * 3;
+        let offers = if self.breaks(Mutation::OfferRepetition) { 1 } else { OFFERS };
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         let Some(ownership) = slot.ownership_mut() else { return };
         let quarrels = ownership.defended.is_some_and(|at| now < at + conflict);
@@ -97,7 +99,7 @@ impl Machine {
             self.settle(link, address, now);
             return;
         };
-        if offer.sent == OFFERS {
+        if offer.sent == offers {
             (offer.at, offer.sent) = (offer.at + 1, 0);
         }
         let Some(&node) = offer.to.get(offer.at) else {

@@ -51,6 +51,10 @@ pub struct Machine {
     pub(super) out: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
     pub(super) stopping: Option<Stopping>,
+    /// When the process went on after a pause.
+    pub(super) woke: Option<Instant>,
+    #[cfg(feature = "mutations")]
+    pub(super) mutation: Option<super::Mutation>,
 }
 
 /// What a deadline is about.
@@ -91,6 +95,9 @@ impl Machine {
             out: VecDeque::new(),
             events: VecDeque::new(),
             stopping: None,
+            woke: None,
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 
@@ -222,7 +229,10 @@ impl Machine {
             // Whoever hears an announcement takes its sender for one that lives on.
             return None;
         }
-        let announcement = self.announcer.poll(now)?;
+        // After a pause nothing is claimed before it is clear that it is still ours; a burst has other rounds.
+        let quiet = |link| self.here.get(&link).is_some_and(|here| here.quiet.is_some());
+        let mut announcements = std::iter::from_fn(|| self.announcer.poll(now));
+        let announcement = announcements.find(|announcement| !quiet(announcement.link))?;
         let here = self.links.get(&announcement.link)?;
         let (link, address) = (announcement.link, announcement.address);
         let frame = frames::announcement(address, announcement.form, here)?;
@@ -312,6 +322,7 @@ impl Machine {
             State::Owner(_) if self.here.get(&link)?.quiet.is_some() => None,
             State::Owner(_) if self.ignores(asker) => None,
             State::Owner(_) => Some(self.links.get(&link)?.mac),
+            State::Covering { .. } if self.ignores(asker) => None,
             State::Covering { owner, .. } => Some(owner.mac),
             State::Backup | State::Waiting(_) | State::Probing(..) | State::Conflict(_) => None,
         }

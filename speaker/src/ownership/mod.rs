@@ -32,6 +32,7 @@ mod handover;
 mod here;
 mod hosts;
 mod machine;
+mod mutation;
 mod neighbour;
 mod output;
 mod segments;
@@ -48,6 +49,7 @@ mod watching;
 
 pub use cluster::{Candidate, Desired, DesiredAddress, NodeId, Peer, PeerLink, Peers, ServiceName};
 pub use machine::Machine;
+pub use mutation::Mutation;
 pub use output::{Change, Event, GainCause, HandOver, LossCause, Reception, Transmit, TransmitKind};
 pub use stopping::Stop;
 pub use timing::Timing;

@@ -20,8 +20,10 @@ pub(super) struct Neighbour {
     pub(super) verdict: Verdict,
     /// When that was found.
     pub(super) found: Option<Instant>,
-    /// It shows others that it is not sure of what it owns.
-    pub(super) doubtful_until: Option<Instant>,
+    /// It shows others that it is not sure of what it owns: by a probe for this address, and until then.
+    pub(super) doubt: Option<(IpAddr, Instant)>,
+    /// What it asked this node alone for last, of what this node owns: it holds this node to be the owner.
+    pub(super) asked: Option<(IpAddr, Instant)>,
     /// When it is asked next whether it is there.
     pub(super) presence_due: Instant,
     /// Unanswered questions whether it is there.
@@ -83,7 +85,8 @@ impl Neighbour {
             speaker: None,
             verdict: Verdict::Fine,
             found: None,
-            doubtful_until: None,
+            doubt: None,
+            asked: None,
             presence_due: now,
             presence_misses: 0,
             watch: None,
@@ -111,7 +114,7 @@ impl Neighbour {
     }
 
     pub(super) fn is_doubtful(&self, now: Instant) -> bool {
-        self.doubtful_until.is_some_and(|until| until > now)
+        self.doubt.is_some_and(|(_, until)| until > now)
     }
 
     /// Whether it was given time to be heard, and was not.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::cluster::NodeId;
 use super::frames;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::neighbour::Verdict;
 use super::output::{Change, GainCause, HandOver, LossCause, TransmitKind};
 use super::slot::{Known, Ownership, Purpose, Slot, State};
@@ -74,13 +75,13 @@ impl Machine {
 
     /// What there is to do about an address that this node does not own.
     fn purpose(&self, link: LinkId, address: IpAddr, now: Instant) -> Option<Purpose> {
-        if self.stopping.is_some() {
-            let covers = self.covers(link, address) && self.stops(Stop::Restart);
-            return covers.then_some(Purpose::Cover);
+        let slot = self.slots.get(&(link, address))?;
+        let covers = matches!(slot.state, State::Covering { .. });
+        if self.stopping.is_some() && !(covers && self.stops(Stop::Restart)) {
+            return None;
         }
         let right = self.right(link, address, now);
         let own = |cause| (right == Right::May).then_some(Purpose::Own(cause));
-        let slot = self.slots.get(&(link, address))?;
         let wanted = self.wanted(address)?;
         let Some(owner) = slot.owner else { return own(GainCause::Unclaimed) };
         if owner.node == NodeId::OWN {
@@ -91,7 +92,9 @@ impl Machine {
         let heard = neighbour.is_some_and(|neighbour| neighbour.heard.is_some());
         let live = self.peer(owner.node).is_some_and(|peer| peer.live);
         let candidate = wanted.candidate(owner.node).is_some();
-        match neighbour.map_or(Verdict::Fine, |neighbour| neighbour.verdict) {
+        let verdict = neighbour.map_or(Verdict::Fine, |neighbour| neighbour.verdict);
+        // A speaker that is back does not answer for all of its addresses at once.
+        match if covers && verdict == Verdict::Fine { Verdict::SpeakerSilent } else { verdict } {
             Verdict::Dead => own(GainCause::NodeSilent(name())),
             Verdict::SpeakerSilent if !live => own(GainCause::LeaseEnded(name())),
             Verdict::SpeakerSilent if !candidate => own(GainCause::OwnerExcluded(name())),
@@ -135,7 +138,7 @@ impl Machine {
     pub(super) fn wait(&mut self, link: LinkId, address: IpAddr, least: Duration, now: Instant) {
         let Some(rank) = self.turn(link, address) else { return };
         let Some(here) = self.here.get_mut(&link) else { return };
-        let due = here.pace(now + (self.timing.rank * rank).max(least));
+        let due = here.pace(now) + (self.timing.rank * rank).max(least);
         self.timers.set(Timer::Slot(link, address), Some(due));
     }
 
@@ -144,6 +147,9 @@ impl Machine {
         let (slot, wanted) = (self.slots.get(&(link, address))?, self.wanted(address)?);
         let State::Waiting(purpose) = &slot.state else { return None };
         let owner = slot.owner.map(|owner| owner.node);
+        if self.breaks(Mutation::RankDelay) {
+            return Some(0);
+        }
         match purpose {
             Purpose::Confirm | Purpose::Own(GainCause::Resumed) => Some(0),
             Purpose::Own(GainCause::Unclaimed) => self.placement_rank(link, wanted),
@@ -190,6 +196,10 @@ impl Machine {
             Purpose::Own(GainCause::Unclaimed) => self.timing.placement_probes.saturating_sub(1),
             Purpose::Confirm | Purpose::Own(_) | Purpose::Cover => 0,
         };
+        if purpose == Purpose::Cover && self.breaks(Mutation::CoveringCheck) {
+            self.begin_covering(link, address, now);
+            return;
+        }
         if purpose == Purpose::Confirm {
             self.ask_supposed_owner(link, address);
         } else {
@@ -281,6 +291,7 @@ impl Machine {
             since: now,
             placed,
             offer: None,
+            offered_by: None,
             defended: None,
             insisted: None,
             rivals,

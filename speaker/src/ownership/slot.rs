@@ -64,6 +64,8 @@ pub(super) struct Ownership {
     /// When nobody had had the address before, and who might have had it then.
     pub(super) placed: Option<Arc<[Candidate]>>,
     pub(super) offer: Option<Offer>,
+    /// Who offered it to this node.
+    pub(super) offered_by: Option<NodeId>,
     /// When a stranger was last answered by an announcement.
     pub(super) defended: Option<Instant>,
     /// When another owner was last answered by an announcement.

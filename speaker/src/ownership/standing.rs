@@ -8,6 +8,7 @@ use ferrolb_placement::{fair_share, rendezvous};
 
 use super::cluster::{Candidate, DesiredAddress, NodeId, Peer, Peers};
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::neighbour::Verdict;
 use super::output::LossCause;
 use super::slot::State;
@@ -108,6 +109,9 @@ impl Machine {
         wanted: &DesiredAddress,
         counts: impl Fn(&super::neighbour::Neighbour) -> bool,
     ) -> Option<NodeId> {
+        if self.breaks(Mutation::HeardRule) {
+            return None;
+        }
         let better = wanted.candidates.iter().take_while(|candidate| candidate.node != NodeId::OWN);
         better.map(|candidate| candidate.node).find(|&node| {
             self.neighbours.get(&(link, node)).is_some_and(|neighbour| {

@@ -8,10 +8,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cluster::NodeId;
 use super::frames;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::neighbour::Verdict;
 use super::output::{Change, GainCause, LossCause, TransmitKind};
 use super::slot::{Known, Purpose, State};
 use super::standing::Right;
+use super::stopping::Stop;
 use super::watching::Life;
 use crate::announcer::Kind;
 use crate::link::LinkId;
@@ -21,6 +23,9 @@ use crate::wire::Mac;
 const INSIST: Duration = Duration::from_millis(200);
 /// An owner that claims an address again within this time after it was told does not agree.
 const DISSENT: Duration = Duration::from_secs(2);
+
+/// Who offered an address has heard within this time that it was accepted.
+const ACCEPTED: Duration = Duration::from_secs(1);
 
 /// A frame that says who has an address.
 #[derive(Clone, Copy, Debug)]
@@ -88,9 +93,7 @@ impl Machine {
 
     /// Somebody says that this node has the address.
     fn hear_own_name(&mut self, link: LinkId, address: IpAddr, speaker: Option<NodeId>, now: Instant) {
-        if speaker.is_none() {
-            return;
-        }
+        let Some(speaker) = speaker else { return };
         let right = self.right(link, address, now);
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         match &mut slot.state {
@@ -103,6 +106,13 @@ impl Machine {
             State::Backup | State::Waiting(_) | State::Probing(..)
                 if right == Right::May && self.stopping.is_none() =>
             {
+                self.begin(link, address, GainCause::Resumed, now);
+            }
+            // Each holds the other to be the owner, and covers for it.
+            State::Covering { owner, .. }
+                if owner.node == speaker && right == Right::May && self.stopping.is_none() =>
+            {
+                self.uncover(link, address);
                 self.begin(link, address, GainCause::Resumed, now);
             }
             State::Backup
@@ -139,7 +149,7 @@ impl Machine {
             State::Covering { owner, .. } if owner.node == node => {
                 let goes_first = |wanted| {
                     let rank = |who| self.cover_rank(who, link, wanted, node);
-                    speaker.is_some_and(|speaker| rank(speaker) < rank(NodeId::OWN))
+                    speaker.is_some_and(|it| self.stops(Stop::Restart) || rank(it) < rank(NodeId::OWN))
                 };
                 let relieved = self.stopping.is_some() && speaker.is_some();
                 if itself || relieved || (said.to_us && self.wanted(address).is_some_and(goes_first)) {
@@ -149,6 +159,13 @@ impl Machine {
             State::Covering { .. } if itself => {
                 self.uncover(link, address);
                 self.set_owner(link, address, Some(known), now);
+            }
+            // Two cover for two that each had the address on their side of a split.
+            State::Covering { owner, .. } if speaker.is_some() => {
+                if pair_hash(owner.mac, address) < pair_hash(said.receiver, address) {
+                    self.uncover(link, address);
+                    self.set_owner(link, address, Some(known), now);
+                }
             }
             State::Covering { .. } => {}
             State::Conflict(_) if itself => {
@@ -225,6 +242,11 @@ impl Machine {
     /// Of two owners that hear each other, the one whose Lease is not live yields; else, if exactly one is in doubt,
     /// that one; else the one with the lower hash.
     fn yields(&self, link: LinkId, address: IpAddr, other: Known, now: Instant) -> bool {
+        let ownership = self.slots.get(&(link, address)).and_then(|slot| slot.ownership());
+        // What it said before it had our acceptance.
+        if ownership.is_some_and(|it| it.offered_by == Some(other.node) && now < it.since + ACCEPTED) {
+            return false;
+        }
         let live = |node| self.peer(node).is_some_and(|peer| peer.live);
         let (own_live, other_live) = (live(NodeId::OWN), live(other.node));
         if own_live && !other_live {
@@ -237,12 +259,12 @@ impl Machine {
             return own_doubt;
         }
         // The other one insists, and may know that our Lease has ended: we only know that we can't renew it.
-        let insisted = self.slots.get(&(link, address)).and_then(|slot| slot.ownership()?.insisted);
+        let insisted = ownership.and_then(|ownership| ownership.insisted);
         if !own_live && insisted.is_some_and(|at| now < at + DISSENT) {
             return true;
         }
         let Some(own) = self.link(link).map(|link| link.mac) else { return true };
-        pair_hash(own, address) < pair_hash(other.mac, address)
+        pair_hash(own, address) < pair_hash(other.mac, address) && !self.breaks(Mutation::PairwiseTie)
     }
 
     /// Tells another owner that this one stays.

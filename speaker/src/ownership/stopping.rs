@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::machine::{Machine, Timer};
-use super::slot::State;
+use super::slot::{Slot, State};
 use crate::link::LinkId;
 use crate::wire::Mac;
 
 /// Between the questions whether somebody covers.
 const ASK: Duration = Duration::from_millis(100);
+/// The same where this node covers itself. Whoever comes next gives way to each such question for a while.
+const ASK_COVERED: Duration = Duration::from_millis(500);
 /// Addresses that are asked for at once.
 const AT_ONCE: usize = 200;
 /// How much longer a speaker that stops waits for every address: others begin to cover for a thousand a second.
@@ -19,7 +21,7 @@ const COVERED: Duration = Duration::from_millis(2);
 /// Why a speaker stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Its next process will go on: nothing is to move.
+    /// Its next process will go on: nothing is to move, and others cover for it, and for whom it covers.
     Restart,
     /// Its node is going: everything is handed over.
     Leave,
@@ -31,6 +33,8 @@ pub(super) struct Stopping {
     until: Instant,
     /// What was asked for last.
     cursor: Option<(LinkId, IpAddr)>,
+    /// When it asks next for what it covers.
+    covered_due: Instant,
 }
 
 impl Machine {
@@ -43,10 +47,9 @@ impl Machine {
             Stop::Restart => self.timing.farewell,
             Stop::Leave => self.timing.leave,
         };
-        let covered = self.covered_count();
-        let many = u32::try_from(self.owned.len() + covered).unwrap_or(u32::MAX);
+        let many = u32::try_from(self.owned.len() + self.covered().count()).unwrap_or(u32::MAX);
         let until = now + (time + COVERED.saturating_mul(many)).min(self.timing.leave.max(time));
-        self.stopping = Some(Stopping { why, until, cursor: None });
+        self.stopping = Some(Stopping { why, until, cursor: None, covered_due: now });
         for key in &self.owned {
             if let Some(ownership) = self.slots.get_mut(key).and_then(|slot| slot.ownership_mut()) {
                 ownership.covered = false;
@@ -72,13 +75,17 @@ impl Machine {
                 self.hears_peers(link) && !covered.is_some_and(|it| it.covered)
             }
         };
-        let covers = stopping.why == Stop::Restart && self.covered_count() > 0;
-        stopping.until <= now || (!covers && !self.owned.iter().any(|key| pending(&key)))
+        stopping.until <= now || !(self.owned.iter().any(|key| pending(&key)) || self.covers_still())
     }
 
-    /// How many addresses this node answers for in the name of others.
-    fn covered_count(&self) -> usize {
-        self.slots.values().filter(|slot| matches!(slot.state, State::Covering { .. })).count()
+    /// Whether this node covers for others, and nobody else does yet.
+    fn covers_still(&self) -> bool {
+        self.covered().any(|(link, _)| self.hears_peers(link))
+    }
+
+    fn covered(&self) -> impl Iterator<Item = (LinkId, IpAddr)> {
+        let covers = |slot: &Slot| matches!(slot.state, State::Covering { .. });
+        self.slots.iter().filter(move |(_, slot)| covers(slot)).map(|(key, _)| *key)
     }
 
     pub(super) fn stops(&self, why: Stop) -> bool {
@@ -90,28 +97,33 @@ impl Machine {
         self.stops(Stop::Restart) && self.by_mac.contains_key(&asker)
     }
 
-    /// Asks whether somebody covers for what this node owns and covers, one part after the other.
+    /// Asks whether somebody covers for what this node owns, one part after the other, and for what it covers itself.
     pub(super) fn stop_due(&mut self, now: Instant) {
-        let Some(stopping) = self.stopping.filter(|stopping| stopping.why == Stop::Restart) else { return };
+        let Some(mut stopping) = self.stopping.filter(|stopping| stopping.why == Stop::Restart) else {
+            return;
+        };
+        let asks_for_covered = stopping.covered_due <= now;
+        if asks_for_covered {
+            stopping.covered_due = now + ASK_COVERED;
+        }
+        let uncovered = |key: &&(LinkId, IpAddr)| {
+            self.slots.get(key).and_then(|slot| slot.ownership()).is_some_and(|it| !it.covered)
+        };
         let open: BTreeSet<(LinkId, IpAddr)> = self
-            .slots
+            .owned
             .iter()
-            .filter(|((link, _), slot)| {
-                let is_open = match &slot.state {
-                    State::Owner(ownership) => !ownership.covered,
-                    State::Covering { .. } => true,
-                    State::Backup | State::Waiting(_) | State::Probing(..) | State::Conflict(_) => false,
-                };
-                is_open && self.hears_peers(*link)
-            })
-            .map(|(key, _)| *key)
+            .filter(uncovered)
+            .copied()
+            .filter(|(link, _)| self.hears_peers(*link))
             .collect();
         let after = open.iter().filter(|key| stopping.cursor.is_some_and(|cursor| **key > cursor));
-        let turn: Vec<_> = after.chain(open.iter()).copied().take(AT_ONCE.min(open.len())).collect();
-        for &(link, address) in &turn {
+        let turn: Vec<_> = after.chain(&open).copied().take(AT_ONCE.min(open.len())).collect();
+        stopping.cursor = turn.last().copied();
+        self.stopping = Some(stopping);
+        let covered: Vec<_> = self.covered().filter(|_| asks_for_covered).take(AT_ONCE).collect();
+        for (link, address) in turn.into_iter().chain(covered) {
             self.send_probe(link, address, now);
         }
-        self.stopping = Some(Stopping { cursor: turn.last().copied(), ..stopping });
         self.timers.set(Timer::Stop, Some(now + ASK));
     }
 }

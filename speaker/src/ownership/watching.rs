@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cluster::NodeId;
 use super::frames;
 use super::machine::{Machine, Timer};
+use super::mutation::Mutation;
 use super::neighbour::{Check, Verdict, Watch};
 use super::output::TransmitKind;
 use crate::jitter;
@@ -261,7 +262,12 @@ impl Machine {
         if misses > 0 {
             self.ask_node(link, node);
         }
-        if alarm && self.link_works(link, node, since.unwrap_or(now), now) {
+        let since = since.unwrap_or(now);
+        // Where its kernel answers, the link works.
+        let kernel_answers = kernel.is_some_and(|at| at >= since);
+        // Whoever stops leaves it to others, and those would give way to it.
+        let tells = alarm && self.stopping.is_none();
+        if tells && (kernel_answers || self.link_works(link, node, since, now)) {
             if let Some(watch) = self.watch_mut(link, node) {
                 watch.alarm_due = Some(now + ALARM);
             }
@@ -353,6 +359,21 @@ impl Machine {
             neighbour.presence_due = now;
             self.timers.set(Timer::Watches, Some(now));
             self.settle_owner(link, node, now);
+            if verdict == Verdict::Dead {
+                self.ask_all_presence(link, now);
+            }
+        }
+    }
+
+    /// The segment may have split: asks all peers soon, so that none comes back unnoticed.
+    fn ask_all_presence(&mut self, link: LinkId, now: Instant) {
+        let (seed, silent) = (self.seed, self.timing.presence_silent);
+        for node in self.neighbours_on(link).map(|(node, _)| node).collect::<Vec<_>>() {
+            if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
+                let due = now + jitter::spread(seed, node.0.into(), silent);
+                neighbour.presence_due = neighbour.presence_due.min(due);
+            }
+            self.schedule_neighbour(link, node);
         }
     }
 
@@ -360,9 +381,14 @@ impl Machine {
     /// others are asked; where there were none lately the silence counts.
     fn link_works(&mut self, link: LinkId, node: NodeId, since: Instant, now: Instant) -> bool {
         let (Some(here), Some(peer)) = (self.here.get(&link), self.peer(node)) else { return false };
+        if self.breaks(Mutation::OwnLink) {
+            return true;
+        }
         let of_peer = |mac: Mac| peer.links.iter().any(|link| link.macs.contains(&mac));
+        // The link may have failed just after the first question: what was heard then shows nothing.
+        let meanwhile = since + self.timing.doubtful_question;
         match here.hosts.last_other_than(of_peer) {
-            Some(at) if at >= since => true,
+            Some(at) if at >= meanwhile => true,
             Some(at) if at + THIRD_HOST >= since => {
                 self.ask_others(link, node, now);
                 false

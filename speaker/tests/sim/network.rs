@@ -1,5 +1,6 @@
-//! The segment: who hears whom, what is lost, and hosts that are no speakers.
+//! The segment: who hears whom, what is lost, and a switch that answers from memory.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -7,8 +8,13 @@ use ferrolb_speaker::wire::{Arp, Frame, Mac, Operation, Packet};
 
 use crate::random::Random;
 
-/// A host on the segment: a node's card, or the client.
+/// A host on the segment: a node's card, the client, or a stranger.
 pub(crate) type Port = usize;
+
+/// The client's own address. It is the nodes' gateway where there is one.
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 250);
+/// The switch's own hardware address.
+const SWITCH: Mac = Mac([2, 0, 0, 0, 1, 0]);
 
 /// The hardware address of a port.
 pub(crate) fn mac(port: Port) -> Mac {
@@ -30,6 +36,8 @@ pub(crate) struct Network {
     /// The switch answers broadcasts from memory.
     pub(crate) suppresses: bool,
     memory: Vec<(IpAddr, Mac)>,
+    /// For each address, so many of the next offers get lost.
+    pub(crate) lost_offers: BTreeMap<IpAddr, u8>,
 }
 
 impl Network {
@@ -42,6 +50,7 @@ impl Network {
             doubled: 0,
             suppresses: false,
             memory: Vec::new(),
+            lost_offers: BTreeMap::new(),
         }
     }
 
@@ -59,8 +68,11 @@ impl Network {
         from: Port,
         frame: &Frame,
         random: &mut Random,
-    ) -> Vec<(Port, Duration)> {
-        let mut arrivals = Vec::new();
+        mut arrive: impl FnMut(Port, Duration),
+    ) {
+        if self.loses_offer(frame) {
+            return;
+        }
         for to in 0..self.part.len() {
             let meant = frame.destination.is_group() || frame.destination == mac(to);
             if !meant || !self.hears(from, to) || random.chance(self.lost) {
@@ -68,22 +80,42 @@ impl Network {
             }
             let copies = 1 + u32::from(random.chance(self.doubled));
             for _ in 0..copies {
-                arrivals.push((to, Duration::from_micros(random.within(50, 1500))));
+                arrive(to, Duration::from_micros(random.within(50, 1500)));
             }
         }
-        arrivals
+    }
+
+    fn loses_offer(&mut self, frame: &Frame) -> bool {
+        if self.lost_offers.is_empty() || frame.destination.is_group() {
+            return false;
+        }
+        let address = match frame.packet {
+            Packet::Arp(arp) if arp.is_probe() => arp.target_ip.into(),
+            Packet::Solicitation(it) if it.is_duplicate_check() => it.target.into(),
+            Packet::Arp(_) | Packet::Solicitation(_) | Packet::Advertisement(_) => return false,
+        };
+        let left = self.lost_offers.get_mut(&address).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    }
+
+    /// The switch does not remember who had an address any more.
+    pub(crate) fn forget(&mut self, address: IpAddr) {
+        self.memory.retain(|(known, _)| *known != address);
     }
 
     /// What a switch that suppresses ARP answers in the name of others, if it knows the address.
-    pub(crate) fn remembered(&mut self, frame: &Frame) -> Option<Frame> {
+    pub(crate) fn remembered(&mut self, from: Port, frame: &Frame) -> Option<Frame> {
         let Packet::Arp(arp) = frame.packet else { return None };
+        if !self.suppresses || self.cut[from] {
+            return None;
+        }
         if arp.is_gratuitous() || arp.operation == Operation::Reply {
             let address = IpAddr::from(arp.sender_ip);
             self.memory.retain(|(known, _)| *known != address);
             self.memory.push((address, arp.sender_mac));
             return None;
         }
-        if !self.suppresses || !frame.destination.is_group() {
+        if !frame.destination.is_group() {
             return None;
         }
         let target = IpAddr::from(arp.target_ip);
@@ -92,10 +124,41 @@ impl Network {
     }
 }
 
-/// The switch's own hardware address.
-const SWITCH: Mac = Mac([2, 0, 0, 0, 1, 0]);
-
 /// A question of the client.
 pub(crate) fn client_asks(port: Port, address: Ipv4Addr) -> Frame {
-    Arp::question(mac(port), Ipv4Addr::new(10, 0, 1, 250), address)
+    Arp::question(mac(port), CLIENT, address)
+}
+
+/// What a host with one IPv4 address answers.
+pub(crate) fn host_answers(port: Port, address: Ipv4Addr, frame: &Frame) -> Option<Frame> {
+    match frame.packet {
+        Packet::Arp(arp)
+            if arp.operation == Operation::Request && arp.target_ip == address && !arp.is_gratuitous() =>
+        {
+            Some(Frame { source: mac(port), ..arp.reply_from(mac(port)) })
+        }
+        Packet::Arp(_) | Packet::Solicitation(_) | Packet::Advertisement(_) => None,
+    }
+}
+
+/// A frame in a few words.
+pub(crate) fn describe(frame: &Frame) -> String {
+    let what = match &frame.packet {
+        Packet::Arp(arp) if arp.is_gratuitous() => format!("{} is at {}", arp.sender_ip, arp.sender_mac),
+        Packet::Arp(arp) if arp.operation == Operation::Reply => {
+            format!("{} is at {} (answer)", arp.sender_ip, arp.sender_mac)
+        }
+        Packet::Arp(arp) if arp.is_probe() => format!("probe {}", arp.target_ip),
+        Packet::Arp(arp) => format!("{} asks for {}", arp.sender_ip, arp.target_ip),
+        Packet::Solicitation(it) if it.is_duplicate_check() => format!("probe {}", it.target),
+        Packet::Solicitation(it) => format!("{} asks for {}", it.source, it.target),
+        Packet::Advertisement(it) => {
+            let receiver = it.target_link_layer.map(|mac| mac.to_string()).unwrap_or_default();
+            format!("{} is at {receiver}{}", it.target, if it.solicited { " (answer)" } else { "" })
+        }
+    };
+    format!(
+        "{}: {what}",
+        if frame.destination.is_group() { "all".to_owned() } else { frame.destination.to_string() }
+    )
 }

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ferrolb_crds::lease::{LeaseLink, Observed};
-use ferrolb_placement::{Exclusion, InterfaceFilter, Liveness, rendezvous};
+use ferrolb_placement::{Exclusion, InterfaceFilter, Liveness};
 use ferrolb_speaker::link::{Link, LinkId};
 use ferrolb_speaker::ownership::{
     Candidate, Desired, DesiredAddress, Machine, NodeId, Peer, PeerLink, Peers, Timing,
 };
 use ferrolb_speaker::wire::{Frame, Packet};
+use k8s_openapi::jiff::Timestamp;
 
-use crate::network::{Port, mac};
+use crate::api::{Api, observed};
+use crate::network::{CLIENT, Port, host_answers, mac};
 
 pub(crate) const ETH0: LinkId = LinkId(2);
 
@@ -22,7 +23,15 @@ pub(crate) struct Node {
     pub(crate) port: Port,
     /// It has power.
     pub(crate) up: bool,
+    /// All of it stands still; the time since when.
+    pub(crate) suspended: Option<u64>,
+    /// For how long its clock stood still.
+    pub(crate) stood: u64,
     pub(crate) speaker: Option<Speaker>,
+    /// How many speakers were started here.
+    pub(crate) started: u64,
+    /// Its watch will show something.
+    pub(crate) shown: bool,
     /// How fast its clock runs.
     pub(crate) rate: f64,
 }
@@ -31,15 +40,42 @@ pub(crate) struct Node {
 pub(crate) struct Speaker {
     pub(crate) machine: Machine,
     pub(crate) liveness: Liveness,
-    /// What the watch shows of nodes: those that are excluded from load balancing.
-    pub(crate) excluded: Vec<bool>,
+    /// When the liveness has something to do.
+    pub(crate) leases_due: Option<Instant>,
+    /// Which version of each node's Lease its watch showed last.
+    versions: Vec<u64>,
+    /// How many renewals it took for written that were not.
+    in_vain: i64,
+    /// What the machine was told last.
+    view: View,
     /// Frames that came while it was frozen; `None` while it runs.
     pub(crate) frozen: Option<VecDeque<Frame>>,
-    pub(crate) wake: u64,
+    /// It was told to stop.
+    pub(crate) stopping: bool,
+    /// It will not come back.
+    pub(crate) leaves: bool,
+    /// When it wakes next, and the number of that.
+    pub(crate) wake: Option<u64>,
+    pub(crate) wakes: u64,
+    /// Until then what it answers is looked at all the time: it may be silent after a pause.
+    pub(crate) wakened: u64,
+}
+
+/// What the watches of a node show: for each node with a Lease whether that is live, and how much it owns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct View {
+    leases: Vec<Option<(bool, Option<u32>)>>,
+    excluded: u32,
+    addresses: usize,
 }
 
 pub(crate) fn name(port: Port) -> String {
     format!("node-{port}")
+}
+
+/// The node of a name.
+pub(crate) fn port_of(name: &str) -> Option<Port> {
+    name.strip_prefix("node-")?.parse().ok()
 }
 
 pub(crate) fn ipv4(port: Port) -> Ipv4Addr {
@@ -60,26 +96,42 @@ pub(crate) fn id(own: Port, other: Port) -> NodeId {
 
 impl Node {
     pub(crate) fn new(port: Port, rate: f64) -> Self {
-        Self { port, up: true, speaker: None, rate }
+        Self { port, up: true, suspended: None, stood: 0, speaker: None, started: 0, shown: false, rate }
+    }
+
+    /// Its kernel runs.
+    pub(crate) fn runs(&self) -> bool {
+        self.up && self.suspended.is_none()
+    }
+
+    /// Its speaker, if that runs.
+    pub(crate) fn running(&self) -> Option<&Speaker> {
+        self.speaker.as_ref().filter(|it| it.frozen.is_none() && self.runs())
     }
 
     /// What the kernel answers.
     pub(crate) fn kernel(&self, frame: &Frame) -> Option<Frame> {
         match &frame.packet {
-            Packet::Arp(arp) if arp.target_ip == ipv4(self.port) && !arp.is_gratuitous() => (arp.operation
-                == ferrolb_speaker::wire::Operation::Request)
-                .then(|| arp.reply_from(mac(self.port))),
             Packet::Solicitation(it) if it.target == link_local(self.port) => {
                 Some(it.answer_from(mac(self.port), false, frame.source))
             }
-            Packet::Arp(_) | Packet::Solicitation(_) | Packet::Advertisement(_) => None,
+            Packet::Arp(_) | Packet::Solicitation(_) | Packet::Advertisement(_) => {
+                host_answers(self.port, ipv4(self.port), frame)
+            }
         }
     }
 }
 
 impl Speaker {
-    pub(crate) fn start(port: Port, seed: u64, hints: HashMap<IpAddr, NodeId>, now: Instant) -> Self {
-        let mut machine = Machine::new(seed, Timing::default());
+    pub(crate) fn start(
+        port: Port,
+        seed: u64,
+        timing: Timing,
+        gateway: bool,
+        hints: HashMap<IpAddr, NodeId>,
+        now: Instant,
+    ) -> Self {
+        let mut machine = Machine::new(seed, timing);
         machine.set_hints(hints);
         let link = Link {
             name: "eth0".into(),
@@ -87,71 +139,107 @@ impl Speaker {
             up: true,
             router: false,
             addresses: vec![ipv4(port).into(), link_local(port).into()],
-            gateways: vec![],
+            gateways: if gateway { vec![CLIENT] } else { vec![] },
             port_macs: vec![],
         };
         machine.set_links(BTreeMap::from([(ETH0, link)]), now);
-        Self { machine, liveness: Liveness::new(&name(port)), excluded: Vec::new(), frozen: None, wake: 0 }
+        Self {
+            machine,
+            liveness: Liveness::new(&name(port)),
+            leases_due: None,
+            versions: Vec::new(),
+            in_vain: 0,
+            view: View::default(),
+            frozen: None,
+            stopping: false,
+            leaves: false,
+            wake: None,
+            wakes: 0,
+            wakened: 0,
+        }
     }
 
-    /// Tells the machine what the watches show.
-    pub(crate) fn plan(&mut self, port: Port, addresses: &[IpAddr], now: Instant) {
-        let live: BTreeMap<String, (bool, Option<u32>)> =
-            self.liveness.leases().map(|(lease, live)| (lease.node.clone(), (live, lease.owned))).collect();
-        let excluded = |node: Port| self.excluded.get(node).copied().unwrap_or(false);
-        let nodes = || (0..self.excluded.len()).filter(|node| live.contains_key(&name(*node)));
-        let peers: Peers = nodes()
-            .map(|node| {
-                let (is_live, owned) = live[&name(node)];
-                let link = PeerLink {
-                    macs: vec![mac(node)],
-                    ipv4: vec![ipv4(node)],
-                    link_local: Some(link_local(node)),
-                };
-                let peer = Peer {
-                    name: name(node).into(),
-                    live: is_live,
-                    usable: !excluded(node),
-                    owned,
-                    links: vec![link],
-                };
-                (id(port, node), peer)
-            })
-            .collect();
-        let desired: Desired = addresses
-            .iter()
-            .map(|&address| {
-                // A node always knows of itself that it takes part.
-                let may = |node: &Port| !excluded(*node) && (*node == port || live[&name(*node)].0);
-                let mut order: Vec<Port> = nodes().filter(may).collect();
-                order.sort_by_key(|node| std::cmp::Reverse(rendezvous(&name(*node), address)));
-                let candidates: Arc<[Candidate]> = order
-                    .into_iter()
-                    .map(|node| Candidate { node: id(port, node), demoted: false, preference: 0 })
-                    .collect();
-                let wanted = DesiredAddress {
-                    services: [].into(),
-                    interfaces: InterfaceFilter::All,
-                    candidates,
-                    excluded: excluded(port).then_some(Exclusion::ExcludeLabel),
-                    first_address: address,
-                };
-                (address, wanted)
-            })
-            .collect();
+    /// Whether it knows that a node is excluded from load balancing.
+    pub(crate) fn excludes(&self, node: Port) -> bool {
+        self.view.excluded & 1 << node != 0
+    }
+
+    /// Takes up what the API server has now.
+    pub(crate) fn see(&mut self, port: Port, api: &Api, now: Instant) {
+        self.versions.resize(api.leases.len(), 0);
+        for (node, lease) in api.leases.iter().enumerate() {
+            if lease.version > self.versions[node] {
+                self.versions[node] = lease.version;
+                self.liveness.observe(observed(node, lease), now);
+            }
+        }
+        self.leases_due = self.liveness.poll_timeout();
+        let (excluded, addresses) = (api.excluded, api.addresses.len());
+        self.plan(port, api, View { excluded, addresses, ..View::default() }, now);
+    }
+
+    /// Takes a renewal for written that was not.
+    pub(crate) fn renew_in_vain(&mut self, port: Port, api: &Api, now: Instant) {
+        let lease = &api.leases[port];
+        let mut renewed = observed(port, lease);
+        self.in_vain += 1;
+        renewed.renewed = Timestamp::from_second(-self.in_vain).ok();
+        self.liveness.observe(renewed, now);
+        self.leases_due = self.liveness.poll_timeout();
+    }
+
+    /// Lets Leases expire.
+    pub(crate) fn expire(&mut self, port: Port, api: &Api, now: Instant) {
+        if self.leases_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.liveness.handle_timeout(now);
+        self.leases_due = self.liveness.poll_timeout();
+        self.plan(port, api, self.view.clone(), now);
+    }
+
+    /// Tells the machine what changed.
+    fn plan(&mut self, port: Port, api: &Api, mut view: View, now: Instant) {
+        view.leases = vec![None; api.leases.len()];
+        for (lease, live) in self.liveness.leases() {
+            if let Some(node) = port_of(&lease.node) {
+                view.leases[node] = Some((live, lease.owned));
+            }
+        }
+        if view == self.view {
+            return;
+        }
+        let known = || view.leases.iter().enumerate().filter_map(|(node, lease)| Some((node, (*lease)?)));
+        let excluded = |node: Port| view.excluded & 1 << node != 0;
+        let peer = |(node, (live, owned)): (Port, (bool, Option<u32>))| {
+            let link = PeerLink {
+                macs: vec![mac(node)],
+                ipv4: vec![ipv4(node)],
+                link_local: Some(link_local(node)),
+            };
+            let name = name(node).into();
+            (id(port, node), Peer { name, live, usable: !excluded(node), owned, links: vec![link] })
+        };
+        let peers: Peers = known().map(peer).collect();
+        // A node always knows of itself that it takes part.
+        let may = |node: Port, live: bool| !excluded(node) && (node == port || live);
+        let wanted = |(address, order): &(IpAddr, Vec<Port>)| {
+            let order = order.iter().filter(|node| view.leases[**node].is_some_and(|it| may(**node, it.0)));
+            let candidates: Arc<[Candidate]> = order
+                .map(|&node| Candidate { node: id(port, node), demoted: false, preference: 0 })
+                .collect();
+            let wanted = DesiredAddress {
+                services: [].into(),
+                interfaces: InterfaceFilter::All,
+                candidates,
+                excluded: excluded(port).then_some(Exclusion::ExcludeLabel),
+                first_address: *address,
+            };
+            (*address, wanted)
+        };
+        let desired: Desired = api.addresses.iter().map(wanted).collect();
         self.machine.set_peers(Arc::new(peers), now);
         self.machine.set_desired(Arc::new(desired), now);
+        self.view = view;
     }
-}
-
-/// A Lease as the watch shows it.
-pub(crate) fn observed(node: Port, renewed: u64, duration: Duration, owned: u32) -> Observed {
-    let link = LeaseLink {
-        name: "eth0".into(),
-        macs: vec![mac(node).to_string()],
-        ipv4: vec![ipv4(node)],
-        link_local: Some(link_local(node)),
-    };
-    let renewed = k8s_openapi::jiff::Timestamp::from_second(i64::try_from(renewed).unwrap_or(0)).ok();
-    Observed { node: name(node), duration, renewed, links: vec![link], owned: Some(owned) }
 }

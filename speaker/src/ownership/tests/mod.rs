@@ -3,6 +3,7 @@
 mod announcing;
 mod answers;
 mod links;
+mod peers;
 mod segments;
 
 use std::collections::VecDeque;
