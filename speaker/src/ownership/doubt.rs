@@ -71,6 +71,7 @@ impl Machine {
         let all: Vec<IpAddr> = self.owned.range(of(link)).map(|&(_, address)| address).collect();
         let Some(here) = self.here.get_mut(&link) else { return };
         here.sweep = all.into();
+        here.sweep_again = Some(now + self.timing.reprobe);
         here.quiet = Some(now + AFTER_PAUSE);
         (here.asked, here.doubt_due) = (now, now + self.timing.reprobe);
         let first = here.sweep.pop_front();

@@ -105,7 +105,13 @@ impl Machine {
         let Some(&node) = offer.to.get(offer.at) else {
             // Nobody took it: it stays here for now.
             ownership.offer = None;
-            self.timers.set(Timer::Slot(link, address), Some(now + self.timing.offer_again));
+            // A node that goes has no time to wait.
+            let again = if self.stopping.is_some() {
+                self.timing.presence_silent / 2
+            } else {
+                self.timing.offer_again
+            };
+            self.timers.set(Timer::Slot(link, address), Some(now + again));
             return;
         };
         offer.sent += 1;

@@ -36,6 +36,8 @@ pub(super) struct Here {
     pub(super) sweep_again: Option<Instant>,
     /// After a pause nothing is answered until then, unless somebody shows sooner that all is as it was.
     pub(super) quiet: Option<Instant>,
+    /// When others were asked for a sign of life.
+    pub(super) others_asked: Option<Instant>,
     /// When gateways are asked next, while nobody was heard yet.
     pub(super) gateways_due: Instant,
     /// When the next of many questions may be asked.
@@ -54,6 +56,7 @@ impl Here {
             sweep: VecDeque::new(),
             sweep_again: None,
             quiet: None,
+            others_asked: None,
             gateways_due: now,
             free: now,
         }

@@ -127,7 +127,7 @@ impl Machine {
                 {
                     return Reception::Answered;
                 }
-                self.hear_question(link, frame, address, now)
+                self.hear_question(link, frame, (address, probe), now)
             }
             Speech::Statement { address, receiver, claim } => {
                 let said = super::statements::Statement { address, receiver, claim, to_us, by: frame.source };
@@ -285,7 +285,13 @@ impl Machine {
     }
 
     /// Answers a question for what this node owns or covers.
-    fn hear_question(&mut self, link: LinkId, frame: &Frame, address: IpAddr, now: Instant) -> Reception {
+    fn hear_question(
+        &mut self,
+        link: LinkId,
+        frame: &Frame,
+        (address, probe): (IpAddr, bool),
+        now: Instant,
+    ) -> Reception {
         let Some(receiver) = self.receiver(link, address, frame.source) else { return Reception::Ignored };
         let Some(here) = self.links.get(&link) else { return Reception::Ignored };
         let Some(answer) = frames::answer(frame, here, receiver) else { return Reception::Ignored };
@@ -294,8 +300,8 @@ impl Machine {
             return Reception::Throttled;
         }
         self.send(link, address, TransmitKind::Answer, answer);
-        if frame.destination.is_group() && self.by_mac.contains_key(&frame.source) {
-            // A peer asks everybody where it does not know who has the address; so may others on its side.
+        if frame.destination.is_group() && probe && self.by_mac.contains_key(&frame.source) {
+            // A peer probes where it does not know who has the address; so may others on its side.
             self.insist(link, address, now);
         }
         Reception::Answered

@@ -200,6 +200,9 @@ impl Machine {
             self.begin_covering(link, address, now);
             return;
         }
+        if matches!(purpose, Purpose::Own(_)) && self.is_cut_off(link, now) {
+            self.ask_whoever_is_there(link, now);
+        }
         if purpose == Purpose::Confirm {
             self.ask_supposed_owner(link, address);
         } else {
@@ -250,6 +253,14 @@ impl Machine {
                     }
                     self.timers.set(Timer::Slot(link, address), Some(until));
                     self.schedule_link(link, now);
+                }
+                None if self.is_cut_off(link, now) => {
+                    // The probe may have been heard by nobody.
+                    if let Some(slot) = self.slots.get_mut(&(link, address)) {
+                        slot.state = State::Waiting(Purpose::Own(cause));
+                    }
+                    self.ask_whoever_is_there(link, now);
+                    self.wait(link, address, self.timing.question, now);
                 }
                 None => self.begin(link, address, cause, now),
             },

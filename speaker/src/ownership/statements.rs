@@ -143,7 +143,13 @@ impl Machine {
             slot.asked = None;
         }
         match &slot.state {
-            State::Owner(_) if itself => self.meet_owner(link, address, known, now),
+            State::Owner(_) if itself => {
+                self.meet_owner(link, address, known, now);
+                if !said.claim && !self.owns(link, address) {
+                    // The answer was for us alone: others here have to learn of it too.
+                    self.send_probe(link, address, now);
+                }
+            }
             State::Owner(_) if speaker.is_some() => self.insist(link, address, now),
             State::Owner(_) => {}
             State::Covering { owner, .. } if owner.node == node => {

@@ -25,6 +25,8 @@ const ALARM: Duration = Duration::from_millis(500);
 const SAME_ALARM: Duration = Duration::from_millis(300);
 /// A host that was heard within this time should be heard again when it is asked.
 const THIRD_HOST: Duration = Duration::from_secs(30);
+/// A link on which somebody was heard within this time works.
+const LATELY: Duration = Duration::from_secs(1);
 /// Peers that are heard for the first time within this time are taken up together.
 const TOGETHER: Duration = Duration::from_millis(50);
 /// Peers that are asked whether this node's own link works.
@@ -407,6 +409,29 @@ impl Machine {
             .collect();
         for (gateway, frame) in gateways {
             self.send_to_all(link, gateway, TransmitKind::Question, frame, now);
+        }
+    }
+
+    /// Whether this node may be cut off: others were heard a while ago, and nobody lately.
+    pub(super) fn is_cut_off(&self, link: LinkId, now: Instant) -> bool {
+        if self.breaks(Mutation::OwnLink) {
+            return false;
+        }
+        let dead = |mac: Mac| {
+            let node = self.by_mac.get(&mac);
+            node.is_some_and(|node| self.verdict(link, *node) == Verdict::Dead)
+        };
+        let last = self.here.get(&link).and_then(|here| here.hosts.last_other_than(dead));
+        last.is_some_and(|at| now >= at + LATELY && now < at + THIRD_HOST)
+    }
+
+    /// Asks some hosts for a sign of life, unless that was done just now.
+    pub(super) fn ask_whoever_is_there(&mut self, link: LinkId, now: Instant) {
+        let again = self.timing.question;
+        let Some(here) = self.here.get_mut(&link) else { return };
+        if here.others_asked.is_none_or(|at| now >= at + again) {
+            here.others_asked = Some(now);
+            self.ask_others(link, NodeId::OWN, now);
         }
     }
 

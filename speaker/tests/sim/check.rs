@@ -168,8 +168,13 @@ impl Checks {
     fn evaluate(&mut self, world: &World, address: usize) {
         let now = world.now;
         let bit = |row: &Row| row.owns >> address & 1;
-        self.addresses[address].owners =
-            self.rows.iter().enumerate().fold(0, |owners, (port, row)| owners | bit(row) << port);
+        let owners = self.rows.iter().enumerate().fold(0, |owners, (port, row)| owners | bit(row) << port);
+        let seen = &mut self.addresses[address];
+        // A speaker that ended withdraws nothing.
+        for port in (0..self.rows.len()).filter(|port| (seen.owners & !owners) >> port & 1 == 1) {
+            seen.lost[port] = now;
+        }
+        seen.owners = owners;
         if now < micros(SETTLED) {
             return;
         }
