@@ -39,11 +39,7 @@ impl Machine {
             return false;
         }
         if probe {
-            // Who takes an address over probes for it too.
-            let rival = slot.ownership().is_some_and(|ownership| ownership.rivals.contains(&peer));
-            if rival || owner == Some(peer) {
-                self.hear_doubt(link, peer, address, now);
-            }
+            self.hear_doubt(link, peer, address, now);
             if let Some(owner) = owner.filter(|owner| *owner != peer) {
                 self.hear_alarm(link, owner, address, now);
             }

@@ -88,12 +88,31 @@ impl Machine {
         })
     }
 
-    fn show_doubt(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+    pub(super) fn show_doubt(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         self.send_probe(link, address, now);
-        if let Some(here) = self.here.get_mut(&link) {
-            here.cursor = Some(address);
-            here.shown_until = Some(now + self.timing.unasked);
+        let until = now + self.timing.unasked;
+        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+            ownership.shown = Some(until);
         }
+    }
+
+    /// Whether others were told that this node is not sure of an address.
+    pub(super) fn shows_doubt(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
+        let ownership = self.slots.get(&(link, address)).and_then(|slot| slot.ownership());
+        ownership.and_then(|ownership| ownership.shown).is_some_and(|until| now < until)
+    }
+
+    /// Whether this node can't be sure of what it owns on a link.
+    pub(super) fn is_doubtful(&self, link: LinkId, now: Instant) -> bool {
+        let here = self.here.get(&link);
+        here.is_some_and(|here| here.quiet.is_some() || here.is_unasked(&self.timing, now))
+            && self.has_live_peers(link)
+    }
+
+    /// Whether there are peers that could watch what this node owns.
+    fn has_live_peers(&self, link: LinkId) -> bool {
+        self.neighbours_on(link)
+            .any(|(node, it)| it.takes_part() && self.peer(node).is_some_and(|peer| peer.live))
     }
 
     /// What is due for what this node owns on a link.
@@ -119,7 +138,7 @@ impl Machine {
             here.gateways_due = now + self.timing.presence_silent / 2;
             self.ask_gateways(link, now);
         }
-        if doubts && self.hears_peers(link) {
+        if doubts && self.has_live_peers(link) {
             let cursor = self.here.get(&link).and_then(|here| here.cursor);
             let after = cursor.map_or((link, *of(link).start()).1.1, |cursor| cursor);
             let next = self.owned.range((link, after)..=*of(link).end()).map(|&(_, it)| it);
@@ -129,6 +148,7 @@ impl Machine {
                 self.show_doubt(link, address, now);
             }
             if let Some(here) = self.here.get_mut(&link) {
+                here.cursor = next;
                 here.doubt_due = now + self.timing.reprobe;
             }
         }
@@ -140,9 +160,17 @@ impl Machine {
         if !self.owns(link, address) {
             return;
         }
-        let doubtful = self.here.get(&link).is_some_and(|here| here.is_doubtful(now));
+        if self.is_doubtful(link, now) {
+            self.show_doubt(link, address, now);
+        } else {
+            self.ask_everybody(link, address, now);
+        }
+    }
+
+    /// Asks everybody who has an address, without a doubt.
+    pub(super) fn ask_everybody(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         let Some(here) = self.link(link) else { return };
-        let frame = if doubtful { frames::probe(address, here) } else { frames::question(address, here) };
+        let frame = frames::question(address, here);
         self.send_to_all(link, address, TransmitKind::Probe, frame, now);
     }
 
@@ -167,22 +195,25 @@ impl Machine {
     pub(super) fn schedule_link(&mut self, link: LinkId, now: Instant) {
         let owns = self.owned.range(of(link)).next().is_some();
         let Some(here) = self.here.get(&link) else { return };
-        let doubt =
-            (owns && self.hears_peers(link)).then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
+        let doubt = (owns && self.has_live_peers(link))
+            .then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
         let sweep = if here.sweep.is_empty() { here.sweep_again } else { Some(now + SWEEP.1) };
         let deaf = (self.is_deaf(link, now) && !self.desired.is_empty()).then_some(here.gateways_due);
         let due = [doubt, sweep, deaf, here.quiet].into_iter().flatten().min();
         self.timers.set(Timer::Link(link), due.map(|due| due.max(now)));
     }
 
-    /// A peer probes for an address that it owns, or that both own: it is not sure.
+    /// A peer probes for an address that both own: it is not sure. Who takes an address over probes for it too.
     pub(super) fn hear_doubt(&mut self, link: LinkId, peer: NodeId, address: IpAddr, now: Instant) {
         let until = now + self.timing.unasked;
-        let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) else { return };
+        let asked = self.neighbours.get(&(link, peer)).and_then(|neighbour| neighbour.asked);
         // A watcher asks the owner, and everybody at the same time when that does not answer.
-        let watches = neighbour.asked.is_some_and(|(asked, at)| asked == address && now < at + WATCHED);
-        if !watches {
-            neighbour.doubt = Some((address, until));
+        let watches = asked.is_some_and(|(asked, at)| asked == address && now < at + WATCHED);
+        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
+            && !watches
+            && ownership.rivals.contains(&peer)
+        {
+            ownership.doubted = Some((peer, until));
         }
     }
 
@@ -191,6 +222,8 @@ impl Machine {
     pub(super) fn hear_watcher(&mut self, link: LinkId, peer: NodeId, address: IpAddr, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) else { return };
         neighbour.asked = Some((address, now));
-        neighbour.doubt = neighbour.doubt.filter(|(about, _)| *about != address);
+        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+            ownership.doubted = ownership.doubted.filter(|(by, _)| *by != peer);
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::hosts::Hosts;
 use super::machine::{Machine, Timer};
 use super::neighbour::Neighbour;
 use super::output::LossCause;
+use super::timing::Timing;
 use crate::link::LinkId;
 
 /// Between the questions of a node that has many to ask: a thousand a second.
@@ -28,8 +29,6 @@ pub(super) struct Here {
     pub(super) doubt_due: Instant,
     /// The address that was probed last in doubt.
     pub(super) cursor: Option<IpAddr>,
-    /// Until when our doubt shows to others.
-    pub(super) shown_until: Option<Instant>,
     /// Owned addresses that are to be asked for.
     pub(super) sweep: VecDeque<IpAddr>,
     /// When all of them are asked for once more, as frames get lost.
@@ -52,7 +51,6 @@ impl Here {
             asked: now,
             doubt_due: now,
             cursor: None,
-            shown_until: None,
             sweep: VecDeque::new(),
             sweep_again: None,
             quiet: None,
@@ -70,8 +68,9 @@ impl Here {
         turn.max(now)
     }
 
-    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
-        self.quiet.is_some() || self.shown_until.is_some_and(|until| until > now)
+    /// Whether no watcher asked for anything that this node owns, for too long.
+    pub(super) fn is_unasked(&self, timing: &Timing, now: Instant) -> bool {
+        now >= self.asked + timing.unasked
     }
 }
 

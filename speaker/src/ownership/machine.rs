@@ -127,7 +127,7 @@ impl Machine {
                 {
                     return Reception::Answered;
                 }
-                self.hear_question(link, frame, (address, probe), now)
+                self.hear_question(link, frame, address, now)
             }
             Speech::Statement { address, receiver, claim } => {
                 let said = super::statements::Statement { address, receiver, claim, to_us, by: frame.source };
@@ -285,13 +285,18 @@ impl Machine {
     }
 
     /// Answers a question for what this node owns or covers.
-    fn hear_question(
-        &mut self,
-        link: LinkId,
-        frame: &Frame,
-        (address, probe): (IpAddr, bool),
-        now: Instant,
-    ) -> Reception {
+    fn hear_question(&mut self, link: LinkId, frame: &Frame, address: IpAddr, now: Instant) -> Reception {
+        if frame.destination.is_group()
+            && self.by_mac.contains_key(&frame.source)
+            && self.owns(link, address)
+            && self.stopping.is_none()
+            && self.is_doubtful(link, now)
+            && !self.shows_doubt(link, address, now)
+        {
+            // Whoever served meanwhile answers this, and keeps the address.
+            self.show_doubt(link, address, now);
+            return Reception::Ignored;
+        }
         let Some(receiver) = self.receiver(link, address, frame.source) else { return Reception::Ignored };
         let Some(here) = self.links.get(&link) else { return Reception::Ignored };
         let Some(answer) = frames::answer(frame, here, receiver) else { return Reception::Ignored };
@@ -300,9 +305,9 @@ impl Machine {
             return Reception::Throttled;
         }
         self.send(link, address, TransmitKind::Answer, answer);
-        if frame.destination.is_group() && probe && self.by_mac.contains_key(&frame.source) {
-            // A peer probes where it does not know who has the address; so may others on its side.
-            self.insist(link, address, now);
+        if frame.destination.is_group() && self.by_mac.contains_key(&frame.source) {
+            // A peer asks everybody where it does not know who has the address; so may others on its side.
+            self.tell_everybody(link, address, now);
         }
         Reception::Answered
     }

@@ -20,8 +20,6 @@ pub(super) struct Neighbour {
     pub(super) verdict: Verdict,
     /// When that was found.
     pub(super) found: Option<Instant>,
-    /// It shows others that it is not sure of what it owns: by a probe for this address, and until then.
-    pub(super) doubt: Option<(IpAddr, Instant)>,
     /// What it asked this node alone for last, of what this node owns: it holds this node to be the owner.
     pub(super) asked: Option<(IpAddr, Instant)>,
     /// When it is asked next whether it is there.
@@ -85,7 +83,6 @@ impl Neighbour {
             speaker: None,
             verdict: Verdict::Fine,
             found: None,
-            doubt: None,
             asked: None,
             presence_due: now,
             presence_misses: 0,
@@ -111,10 +108,6 @@ impl Neighbour {
     /// Whether it can be expected to take something over.
     pub(super) fn takes_part(&self) -> bool {
         self.heard.is_some() && self.verdict == Verdict::Fine
-    }
-
-    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
-        self.doubt.is_some_and(|(_, until)| until > now)
     }
 
     /// Whether it was given time to be heard, and was not.

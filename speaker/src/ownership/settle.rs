@@ -305,7 +305,10 @@ impl Machine {
             offered_by: None,
             defended: None,
             insisted: None,
+            told: None,
             rivals,
+            shown: None,
+            doubted: None,
             covered: false,
         };
         self.back_up(link, address);

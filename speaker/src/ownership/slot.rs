@@ -70,8 +70,14 @@ pub(super) struct Ownership {
     pub(super) defended: Option<Instant>,
     /// When another owner was last answered by an announcement.
     pub(super) insisted: Option<Instant>,
+    /// When a peer that asked everybody was last answered by an announcement.
+    pub(super) told: Option<Instant>,
     /// Peers that owned the address before, or own it too.
     pub(super) rivals: Vec<NodeId>,
+    /// Until when this node's probe shows others that it is not sure of the address.
+    pub(super) shown: Option<Instant>,
+    /// A rival that showed the same, and until when that counts.
+    pub(super) doubted: Option<(NodeId, Instant)>,
     /// Somebody was heard to cover for this node.
     pub(super) covered: bool,
 }

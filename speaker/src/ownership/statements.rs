@@ -147,7 +147,7 @@ impl Machine {
                 self.meet_owner(link, address, known, now);
                 if !said.claim && !self.owns(link, address) {
                     // The answer was for us alone: others here have to learn of it too.
-                    self.send_probe(link, address, now);
+                    self.ask_everybody(link, address, now);
                 }
             }
             State::Owner(_) if speaker.is_some() => self.insist(link, address, now),
@@ -258,15 +258,19 @@ impl Machine {
         if own_live && !other_live {
             return false;
         }
-        let own_doubt = self.here.get(&link).is_some_and(|here| here.is_doubtful(now));
-        let other_doubt =
-            self.neighbours.get(&(link, other.node)).is_some_and(|neighbour| neighbour.is_doubtful(now));
+        let quiet = self.here.get(&link).is_some_and(|here| here.quiet.is_some());
+        let own_doubt = quiet || self.shows_doubt(link, address, now);
+        let other_doubt = ownership
+            .and_then(|ownership| ownership.doubted)
+            .is_some_and(|(node, until)| node == other.node && now < until);
         if own_doubt != other_doubt {
             return own_doubt;
         }
-        // The other one insists, and may know that our Lease has ended: we only know that we can't renew it.
+        // The other one insists after it heard us, and may know that our Lease has ended: we only know that we can't
+        // renew it.
         let insisted = ownership.and_then(|ownership| ownership.insisted);
-        if !own_live && insisted.is_some_and(|at| now < at + DISSENT) {
+        let heard_us = |at: Instant| now >= at + self.timing.probe;
+        if !own_live && insisted.is_some_and(|at| heard_us(at) && now < at + DISSENT) {
             return true;
         }
         let Some(own) = self.link(link).map(|link| link.mac) else { return true };
@@ -274,7 +278,7 @@ impl Machine {
     }
 
     /// Tells another owner that this one stays.
-    pub(super) fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+    fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
         else {
             return;
@@ -284,6 +288,18 @@ impl Machine {
         }
         ownership.insisted = Some(now);
         self.announce_now(link, address, now);
+    }
+
+    /// Announces an address that a peer asked everybody for.
+    pub(super) fn tell_everybody(&mut self, link: LinkId, address: IpAddr, now: Instant) {
+        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
+        else {
+            return;
+        };
+        if ownership.told.is_none_or(|at| now >= at + INSIST) {
+            ownership.told = Some(now);
+            self.announce_now(link, address, now);
+        }
     }
 
     /// Announces an address at once, outside the budget.

@@ -125,7 +125,15 @@ impl Machine {
         if neighbour.verdict == Verdict::Fine {
             return;
         }
-        neighbour.verdict = Verdict::Fine;
+        let was_sure = !self.is_doubtful(link, now);
+        if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
+            neighbour.verdict = Verdict::Fine;
+        }
+        if was_sure && let Some(here) = self.here.get_mut(&link) {
+            // Who is back needs a moment to watch.
+            here.asked = now;
+        }
+        self.schedule_link(link, now);
         self.timers.set(Timer::Watches, Some(now));
         self.settle_owner(link, node, now);
     }
