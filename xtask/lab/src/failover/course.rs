@@ -65,9 +65,13 @@ impl Stage {
                 self.each_port(|host| host.isolate(true))?;
                 // Peers that heard each other once would take each other for dead.
                 for node in self.nodes()? {
-                    self.restart_speaker(&self.lab.host(&node)?)?;
+                    ensure!(
+                        self.ferrolb().speaker(&node)?.terminate(MOVE)?,
+                        "the speaker of {node} did not stop"
+                    );
+                    self.ferrolb().start_speaker(&node)?;
                 }
-                Ok(())
+                self.await_rest()
             }
             Fault::NodeLost
             | Fault::LinkCut
