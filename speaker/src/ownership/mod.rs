@@ -23,6 +23,7 @@
 //!
 //! This module and its children import no client, no socket and no clock. Time is an argument.
 
+mod answering;
 mod asking;
 mod cluster;
 mod covering;
@@ -35,6 +36,10 @@ mod machine;
 mod mutation;
 mod neighbour;
 mod output;
+mod own_link;
+mod owning;
+mod presence;
+mod probing;
 mod segments;
 mod settle;
 mod slot;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::machine::Machine;
 use crate::link::LinkId;
 use crate::wire::Frame;
 
@@ -72,5 +73,21 @@ impl Segments {
             stays
         });
         over
+    }
+}
+
+impl Machine {
+    pub(super) fn expect_elsewhere(&mut self, link: LinkId, frame: Frame, now: Instant) {
+        if self.links.len() > 1 {
+            self.segments.sent(link, frame, now);
+        }
+    }
+
+    /// Takes up a frame that bears the hardware address of one of our links: it may be one of ours, and then shows that
+    /// two links are on one segment.
+    pub(super) fn hear_own(&mut self, link: LinkId, frame: &Frame, now: Instant) {
+        if let Some(other) = self.segments.hear(link, frame, now) {
+            self.settle_link(link.max(other), now);
+        }
     }
 }

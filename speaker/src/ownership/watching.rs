@@ -8,12 +8,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cluster::NodeId;
 use super::frames;
 use super::machine::{Machine, Timer};
-use super::mutation::Mutation;
 use super::neighbour::{Check, Verdict, Watch};
 use super::output::TransmitKind;
-use crate::jitter;
 use crate::link::LinkId;
-use crate::wire::Mac;
 
 /// How many watch an owner on a segment.
 const WATCHERS: usize = 3;
@@ -23,14 +20,6 @@ const QUESTIONS: u32 = 3;
 const ALARM: Duration = Duration::from_millis(500);
 /// Alarms closer to each other than this count as one.
 const SAME_ALARM: Duration = Duration::from_millis(300);
-/// A host that was heard within this time should be heard again when it is asked.
-const THIRD_HOST: Duration = Duration::from_secs(30);
-/// A link on which somebody was heard within this time works.
-const LATELY: Duration = Duration::from_secs(1);
-/// Peers that are heard for the first time within this time are taken up together.
-const TOGETHER: Duration = Duration::from_millis(50);
-/// Peers that are asked whether this node's own link works.
-const OTHERS: usize = 3;
 
 /// What of a peer showed that it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,139 +64,11 @@ impl Machine {
         before.take(WATCHERS).count() < WATCHERS
     }
 
-    /// A peer answered us.
-    pub(super) fn answered(&mut self, link: LinkId, node: NodeId, life: Life, mac: Mac, now: Instant) {
-        let (unheard, presence) = (self.timing.unheard, self.timing.presence);
-        let seed = self.seed.wrapping_add(u64::from(node.0));
-        let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
-        let (first, silent) = (neighbour.heard.is_none(), neighbour.is_silent());
-        let late = now >= neighbour.appeared + unheard;
-        neighbour.heard = Some(mac);
-        neighbour.presence_misses = 0;
-        let index = u128::from(now.saturating_duration_since(neighbour.appeared).as_secs());
-        neighbour.presence_due = now + presence * 9 / 10 + jitter::spread(seed, index, presence / 5);
-        match life {
-            Life::Kernel => {
-                neighbour.kernel = Some(now);
-                neighbour.kernel_heard = true;
-            }
-            Life::Speaker => neighbour.speaker = Some(now),
-        }
-        if life == Life::Speaker || neighbour.verdict == Verdict::Dead {
-            self.clear(link, node, now);
-        }
-        if first {
-            // Where many come at once they are taken up together.
-            self.settle_within(link, TOGETHER, now);
-            let watches = self.timers.get(Timer::Watches).filter(|due| *due <= now + TOGETHER);
-            self.timers.set(Timer::Watches, Some(watches.unwrap_or(now + TOGETHER)));
-            self.schedule_link(link, now);
-        }
-        if silent && (!first || late) {
-            self.sweep(link, now);
-        }
-        self.schedule_neighbour(link, node);
-    }
-
-    /// A peer announced an address.
-    pub(super) fn claimed(&mut self, link: LinkId, node: NodeId, now: Instant) {
-        if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
-            neighbour.speaker = Some(now);
-            self.clear(link, node, now);
-        }
-    }
-
-    /// Forgets that a peer was found silent.
-    fn clear(&mut self, link: LinkId, node: NodeId, now: Instant) {
-        let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
-        neighbour.alarms = 0;
-        neighbour.alarmed = None;
-        if neighbour.verdict == Verdict::Fine {
-            return;
-        }
-        let was_sure = !self.is_doubtful(link, now);
-        if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
-            neighbour.verdict = Verdict::Fine;
-        }
-        if was_sure && let Some(here) = self.here.get_mut(&link) {
-            // Who is back needs a moment to watch.
-            here.asked = now;
-        }
-        self.schedule_link(link, now);
-        self.timers.set(Timer::Watches, Some(now));
-        self.settle_owner(link, node, now);
-    }
-
-    /// Looks at all that a peer owns.
-    fn settle_owner(&mut self, link: LinkId, node: NodeId, now: Instant) {
-        let addresses: Vec<IpAddr> = self.owners.get(&(link, node)).into_iter().flatten().copied().collect();
-        for address in addresses {
-            self.settle(link, address, now);
-        }
-    }
-
-    pub(super) fn schedule_neighbour(&mut self, link: LinkId, node: NodeId) {
-        let live = self.peer(node).is_some_and(|peer| peer.live);
-        let Some(neighbour) = self.neighbours.get(&(link, node)) else { return };
-        // A speaker without a Lease takes no part, and is only asked about what it still owns.
-        let idle = !live && neighbour.watch.is_none() && neighbour.check.is_none();
-        let due = (!idle).then(|| neighbour.due());
-        self.timers.set(Timer::Neighbour(link, node), due);
-    }
-
     pub(super) fn neighbour_due(&mut self, link: LinkId, node: NodeId, now: Instant) {
         self.ask_presence(link, node, now);
         self.watch(link, node, now);
         self.check(link, node, now);
         self.schedule_neighbour(link, node);
-    }
-
-    /// Asks a peer that was not heard for a while whether it is there; more often until it answers.
-    fn ask_presence(&mut self, link: LinkId, node: NodeId, now: Instant) {
-        let (silent, forgotten) = (self.timing.presence_silent, self.timing.presence);
-        let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
-        if neighbour.presence_due > now {
-            return;
-        }
-        neighbour.presence_misses = neighbour.presence_misses.saturating_add(1);
-        // Nobody asks a speaker that owns nothing whether it answers again: its Lease would have ended by now.
-        if neighbour.verdict == Verdict::SpeakerSilent
-            && neighbour.found.is_some_and(|at| now >= at + forgotten)
-            && !self.owners.contains_key(&(link, node))
-        {
-            neighbour.verdict = Verdict::Fine;
-            self.timers.set(Timer::Watches, Some(now));
-            self.settle_soon(link, now);
-        }
-        let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
-        let young = now < neighbour.appeared + silent;
-        neighbour.presence_due = now + if young { silent / 5 } else { silent };
-        self.ask_node(link, node);
-    }
-
-    /// Asks for the addresses of a peer's node, which its kernel answers for.
-    fn ask_node(&mut self, link: LinkId, node: NodeId) {
-        let (Some(here), Some(peer)) = (self.link(link), self.peer(node)) else { return };
-        let heard = self.neighbours.get(&(link, node)).and_then(|neighbour| neighbour.heard);
-        // It may have another card now.
-        let heard = heard.filter(|mac| peer.links.iter().any(|link| link.macs.contains(mac)));
-        let mut frames = Vec::new();
-        for there in &peer.links {
-            let mac = heard.filter(|mac| there.macs.contains(mac)).or(there.macs.first().copied());
-            if heard.is_some_and(|mac| !there.macs.contains(&mac)) {
-                continue;
-            }
-            let addresses = there.ipv4.first().map(|it| IpAddr::from(*it)).into_iter();
-            let addresses = addresses.chain(there.link_local.map(IpAddr::from));
-            frames.extend(
-                addresses
-                    .zip(std::iter::repeat(mac))
-                    .filter_map(|(address, mac)| Some((address, frames::ask(address, here, mac?)))),
-            );
-        }
-        for (address, frame) in frames {
-            self.send(link, address, TransmitKind::Question, frame);
-        }
     }
 
     /// Asks an owner for one of its addresses.
@@ -372,82 +233,6 @@ impl Machine {
             if verdict == Verdict::Dead {
                 self.ask_all_presence(link, now);
             }
-        }
-    }
-
-    /// The segment may have split: asks all peers soon, so that none comes back unnoticed.
-    fn ask_all_presence(&mut self, link: LinkId, now: Instant) {
-        let (seed, silent) = (self.seed, self.timing.presence_silent);
-        for node in self.neighbours_on(link).map(|(node, _)| node).collect::<Vec<_>>() {
-            if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
-                let due = now + jitter::spread(seed, node.0.into(), silent);
-                neighbour.presence_due = neighbour.presence_due.min(due);
-            }
-            self.schedule_neighbour(link, node);
-        }
-    }
-
-    /// Whether some other host was heard since a peer fell silent, so that the silence is not this node's own. If not,
-    /// others are asked; where there were none lately the silence counts.
-    fn link_works(&mut self, link: LinkId, node: NodeId, since: Instant, now: Instant) -> bool {
-        let (Some(here), Some(peer)) = (self.here.get(&link), self.peer(node)) else { return false };
-        if self.breaks(Mutation::OwnLink) {
-            return true;
-        }
-        let of_peer = |mac: Mac| peer.links.iter().any(|link| link.macs.contains(&mac));
-        // The link may have failed just after the first question: what was heard then shows nothing.
-        let meanwhile = since + self.timing.doubtful_question;
-        match here.hosts.last_other_than(of_peer) {
-            Some(at) if at >= meanwhile => true,
-            Some(at) if at + THIRD_HOST >= since => {
-                self.ask_others(link, node, now);
-                false
-            }
-            Some(_) | None => true,
-        }
-    }
-
-    /// Asks the hosts that are sure to be there.
-    pub(super) fn ask_gateways(&mut self, link: LinkId, now: Instant) {
-        let Some(here) = self.link(link) else { return };
-        let gateways: Vec<_> = here
-            .gateways
-            .iter()
-            .map(|it| (IpAddr::from(*it), frames::question((*it).into(), here)))
-            .collect();
-        for (gateway, frame) in gateways {
-            self.send_to_all(link, gateway, TransmitKind::Question, frame, now);
-        }
-    }
-
-    /// Whether this node may be cut off: others were heard a while ago, and nobody lately.
-    pub(super) fn is_cut_off(&self, link: LinkId, now: Instant) -> bool {
-        if self.breaks(Mutation::OwnLink) {
-            return false;
-        }
-        let dead = |mac: Mac| {
-            let node = self.by_mac.get(&mac);
-            node.is_some_and(|node| self.verdict(link, *node) == Verdict::Dead)
-        };
-        let last = self.here.get(&link).and_then(|here| here.hosts.last_other_than(dead));
-        last.is_some_and(|at| now >= at + LATELY && now < at + THIRD_HOST)
-    }
-
-    /// Asks some hosts for a sign of life, unless that was done just now.
-    pub(super) fn ask_whoever_is_there(&mut self, link: LinkId, now: Instant) {
-        let again = self.timing.question;
-        let Some(here) = self.here.get_mut(&link) else { return };
-        if here.others_asked.is_none_or(|at| now >= at + again) {
-            here.others_asked = Some(now);
-            self.ask_others(link, NodeId::OWN, now);
-        }
-    }
-
-    fn ask_others(&mut self, link: LinkId, except: NodeId, now: Instant) {
-        self.ask_gateways(link, now);
-        let others = self.neighbours_on(link).filter(|(node, it)| *node != except && it.takes_part());
-        for node in others.map(|(node, _)| node).take(OTHERS).collect::<Vec<_>>() {
-            self.ask_node(link, node);
         }
     }
 }
