@@ -17,10 +17,12 @@ impl Machine {
         &mut self,
         link: LinkId,
         frame: &Frame,
-        address: IpAddr,
+        (address, probe): (IpAddr, bool),
         now: Instant,
     ) -> Reception {
-        if frame.destination.is_group()
+        // Who probes may be about to claim the address, and has to be answered.
+        if !probe
+            && frame.destination.is_group()
             && self.by_mac.contains_key(&frame.source)
             && self.owns(link, address)
             && self.stopping.is_none()

@@ -127,7 +127,7 @@ impl Machine {
                 {
                     return Reception::Answered;
                 }
-                self.hear_question(link, frame, address, now)
+                self.hear_question(link, frame, (address, probe), now)
             }
             Speech::Statement { address, receiver, claim } => {
                 let said = super::statements::Statement { address, receiver, claim, to_us, by: frame.source };
