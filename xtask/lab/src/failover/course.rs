@@ -236,8 +236,8 @@ impl Stage {
                 _ => speaker.thaw(),
             };
         }
-        // In the node's own process namespace.
-        let pid = node.exec_ok(["pgrep", "--exact", SPEAKER])?;
+        // In the node's own process namespace; health checks are processes of the same name.
+        let pid = node.exec_ok(["pgrep", "--exact", "--oldest", SPEAKER])?;
         node.exec_ok(["kill", &format!("-{signal}"), pid.trim()]).map(drop)
     }
 
@@ -281,7 +281,7 @@ impl Stage {
         let ready = "--output=jsonpath={.items[*].status.containerStatuses[*].ready}";
         let component = "--selector=app.kubernetes.io/component=speaker";
         eventually(|| {
-            node.exec_ok(["pgrep", "--exact", SPEAKER])?;
+            node.exec_ok(["pgrep", "--exact", "--oldest", SPEAKER])?;
             let state = self.lab.kubectl([
                 "get",
                 "pods",
