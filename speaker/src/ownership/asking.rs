@@ -95,7 +95,7 @@ impl Machine {
         let cause = GainCause::HandedOver(self.name_of(peer));
         self.set_owner(link, address, Some(Known { node: peer, mac }), now);
         self.begin(link, address, cause, now);
-        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+        if let Some(ownership) = self.ownership_mut(link, address) {
             ownership.offered_by = Some(peer);
         }
         if let Some(here) = self.link(link) {

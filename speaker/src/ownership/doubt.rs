@@ -1,6 +1,7 @@
 //! Whether this node can be sure of what it owns: watchers ask for it, and it could always run.
 
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use super::cluster::NodeId;
@@ -16,6 +17,8 @@ use crate::link::LinkId;
 const AFTER_PAUSE: Duration = Duration::from_millis(50);
 /// A question to the owner alone and the probe that tells others of its silence are no further apart.
 const WATCHED: Duration = Duration::from_millis(200);
+/// Between questions to the gateways of a link on which nobody was heard yet.
+const GATEWAYS: Duration = Duration::from_millis(500);
 /// Questions of a sweep that leave together, and the time until the next.
 const SWEEP: (usize, Duration) = (10, Duration::from_millis(10));
 
@@ -35,8 +38,7 @@ impl Machine {
             }
             neighbour.presence_due = now;
         }
-        let covered = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Covering { .. }));
-        for (link, address) in covered.map(|(key, _)| *key).collect::<Vec<_>>() {
+        for (link, address) in self.covered().collect::<Vec<_>>() {
             // Somebody else may do so since.
             self.uncover(link, address);
             self.plan(link, address, now);
@@ -68,9 +70,8 @@ impl Machine {
     }
 
     fn doubt_all(&mut self, link: LinkId, now: Instant) {
-        let all: Vec<IpAddr> = self.owned.range(of(link)).map(|&(_, address)| address).collect();
+        self.fill_sweep(link);
         let Some(here) = self.here.get_mut(&link) else { return };
-        here.sweep = all.into();
         here.sweep_again = Some(now + self.timing.reprobe);
         here.quiet = Some(now + AFTER_PAUSE);
         (here.asked, here.doubt_due) = (now, now + self.timing.reprobe);
@@ -91,14 +92,14 @@ impl Machine {
     pub(super) fn show_doubt(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         self.send_probe(link, address, now);
         let until = now + self.timing.unasked;
-        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+        if let Some(ownership) = self.ownership_mut(link, address) {
             ownership.shown = Some(until);
         }
     }
 
     /// Whether others were told that this node is not sure of an address.
     pub(super) fn shows_doubt(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
-        let ownership = self.slots.get(&(link, address)).and_then(|slot| slot.ownership());
+        let ownership = self.ownership(link, address);
         ownership.and_then(|ownership| ownership.shown).is_some_and(|until| now < until)
     }
 
@@ -117,7 +118,6 @@ impl Machine {
 
     /// What is due for what this node owns on a link.
     pub(super) fn link_due(&mut self, link: LinkId, now: Instant) {
-        let unasked = self.timing.unasked;
         let Some(here) = self.here.get_mut(&link) else { return };
         if here.quiet.is_some_and(|until| until <= now) {
             here.quiet = None;
@@ -128,22 +128,18 @@ impl Machine {
         }
         let Some(here) = self.here.get_mut(&link) else { return };
         let batch: Vec<IpAddr> = here.sweep.drain(..here.sweep.len().min(SWEEP.0)).collect();
-        let doubts = now >= here.asked + unasked && now >= here.doubt_due;
+        let doubts = here.is_unasked(&self.timing, now) && now >= here.doubt_due;
         for address in batch {
             self.sweep_one(link, address, now);
         }
         if self.is_deaf(link, now)
             && let Some(here) = self.here.get_mut(&link).filter(|here| here.gateways_due <= now)
         {
-            here.gateways_due = now + self.timing.presence_silent / 2;
+            here.gateways_due = now + GATEWAYS;
             self.ask_gateways(link, now);
         }
         if doubts && self.has_live_peers(link) {
-            let cursor = self.here.get(&link).and_then(|here| here.cursor);
-            let after = cursor.map_or((link, *of(link).start()).1.1, |cursor| cursor);
-            let next = self.owned.range((link, after)..=*of(link).end()).map(|&(_, it)| it);
-            let next = next.into_iter().find(|it| Some(*it) != cursor);
-            let next = next.or_else(|| self.owned.range(of(link)).next().map(|&(_, it)| it));
+            let next = self.next_owned(link);
             if let Some(address) = next {
                 self.show_doubt(link, address, now);
             }
@@ -153,6 +149,15 @@ impl Machine {
             }
         }
         self.schedule_link(link, now);
+    }
+
+    /// The owned address that comes after the one that was probed last in doubt.
+    fn next_owned(&self, link: LinkId) -> Option<IpAddr> {
+        let (first, last) = of(link).into_inner();
+        let after = self.here.get(&link)?.cursor.and_then(|cursor| {
+            self.owned.range((Bound::Excluded((link, cursor)), Bound::Included(last))).next()
+        });
+        after.or_else(|| self.owned.range(first..=last).next()).map(|&(_, address)| address)
     }
 
     /// Asks for an address that this node owns: another owner answers.
@@ -209,7 +214,7 @@ impl Machine {
         let asked = self.neighbours.get(&(link, peer)).and_then(|neighbour| neighbour.asked);
         // A watcher asks the owner, and everybody at the same time when that does not answer.
         let watches = asked.is_some_and(|(asked, at)| asked == address && now < at + WATCHED);
-        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
+        if let Some(ownership) = self.ownership_mut(link, address)
             && !watches
             && ownership.rivals.contains(&peer)
         {
@@ -222,7 +227,7 @@ impl Machine {
     pub(super) fn hear_watcher(&mut self, link: LinkId, peer: NodeId, address: IpAddr, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) else { return };
         neighbour.asked = Some((address, now));
-        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+        if let Some(ownership) = self.ownership_mut(link, address) {
             ownership.doubted = ownership.doubted.filter(|(by, _)| *by != peer);
         }
     }

@@ -1,7 +1,7 @@
 //! Handing an address over: to a successor that says it took it, so that no question goes unanswered.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cluster::NodeId;
 use super::frames;
@@ -14,11 +14,13 @@ use crate::link::LinkId;
 
 /// Offers to one successor.
 const OFFERS: u8 = 3;
+/// A node that goes has no time to wait: what nobody took it offers again so soon.
+const LEAVING: Duration = Duration::from_millis(500);
 
 impl Machine {
     /// Has an owner that may stay where it is go where it should be.
     pub(super) fn consider_move(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        let Some(ownership) = self.slots.get(&(link, address)).and_then(|slot| slot.ownership()) else {
+        let Some(ownership) = self.ownership(link, address) else {
             return;
         };
         let Some(wanted) = self.wanted(address) else { return };
@@ -66,20 +68,19 @@ impl Machine {
         to: Vec<NodeId>,
         now: Instant,
     ) {
-        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
-        else {
+        let Some(ownership) = self.ownership_mut(link, address) else {
             return;
         };
         if ownership.offer.as_ref().is_some_and(|offer| offer.because == because && offer.to == to) {
             return;
         }
-        let Some(here) = self.here.get_mut(&link) else { return };
         ownership.offer = Some(Offer { to, at: 0, sent: 0, because });
+        let Some(here) = self.here.get_mut(&link) else { return };
         self.timers.set(Timer::Slot(link, address), Some(here.pace(now)));
     }
 
     fn retract(&mut self, link: LinkId, address: IpAddr) {
-        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+        if let Some(ownership) = self.ownership_mut(link, address) {
             ownership.offer = None;
         }
     }
@@ -105,12 +106,7 @@ impl Machine {
         let Some(&node) = offer.to.get(offer.at) else {
             // Nobody took it: it stays here for now.
             ownership.offer = None;
-            // A node that goes has no time to wait.
-            let again = if self.stopping.is_some() {
-                self.timing.presence_silent / 2
-            } else {
-                self.timing.offer_again
-            };
+            let again = if self.stopping.is_some() { LEAVING } else { self.timing.offer_again };
             self.timers.set(Timer::Slot(link, address), Some(now + again));
             return;
         };
@@ -125,7 +121,7 @@ impl Machine {
 
     /// Whether another owner is one that took what was offered; then the address is its own.
     pub(super) fn accepted(&mut self, link: LinkId, address: IpAddr, other: Known, now: Instant) -> bool {
-        let offer = self.slots.get(&(link, address)).and_then(|slot| slot.ownership()?.offer.clone());
+        let offer = self.ownership(link, address).and_then(|ownership| ownership.offer.clone());
         let Some(offer) = offer else { return false };
         let asked = offer.to.iter().take(offer.at + 1).any(|node| *node == other.node);
         if !asked {

@@ -88,7 +88,7 @@ impl Machine {
         self.settle_link(link, now);
     }
 
-    pub(super) fn link_down(&mut self, link: LinkId, name: &str) {
+    pub(super) fn link_down(&mut self, link: LinkId, name: &str, now: Instant) {
         if self.here.remove(&link).is_none() {
             return;
         }
@@ -98,7 +98,7 @@ impl Machine {
         let addresses: Vec<IpAddr> = self.desired.keys().copied().collect();
         let before = self.events.len();
         for address in addresses {
-            self.remove_slot(link, address, LossCause::LinkDown);
+            self.remove_slot(link, address, LossCause::LinkDown, now);
         }
         // The link may be gone, and its name with it.
         for event in self.events.iter_mut().skip(before) {
@@ -119,10 +119,7 @@ impl Machine {
         }
         self.neighbours.insert((link, node), Neighbour::new(now));
         self.timers.set(Timer::Neighbour(link, node), Some(now));
-        let known = now + self.timing.unheard;
-        if self.timers.get(Timer::Settle(link)).is_none_or(|due| due > known) {
-            self.timers.set(Timer::Settle(link), Some(known));
-        }
+        self.timers.hasten(Timer::Settle(link), now + self.timing.unheard);
     }
 
     /// The peers that are known on a link.
@@ -150,11 +147,5 @@ impl Machine {
     /// Has all addresses of a link looked at soon.
     pub(super) fn settle_soon(&mut self, link: LinkId, now: Instant) {
         self.timers.set(Timer::Settle(link), Some(now));
-    }
-
-    /// Has all addresses of a link looked at within a time.
-    pub(super) fn settle_within(&mut self, link: LinkId, time: Duration, now: Instant) {
-        let due = self.timers.get(Timer::Settle(link)).map_or(now + time, |due| due.min(now + time));
-        self.timers.set(Timer::Settle(link), Some(due));
     }
 }

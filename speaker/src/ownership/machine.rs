@@ -11,7 +11,7 @@ use super::here::Here;
 use super::neighbour::Neighbour;
 use super::output::{Change, Event, Reception, Transmit, TransmitKind};
 use super::segments::Segments;
-use super::slot::{Slot, State};
+use super::slot::{Ownership, Slot};
 use super::standing::Usability;
 use super::stopping::{Stop, Stopping};
 use super::timers::Timers;
@@ -102,7 +102,7 @@ impl Machine {
     }
 
     /// Takes up a received frame, and says what becomes of it. A frame of a host that is no speaker, and that asks for
-    /// nothing of ours, costs two look-ups.
+    /// nothing of ours, costs a few look-ups, however much there is to look up in.
     pub fn handle_frame(&mut self, link: LinkId, frame: &Frame, now: Instant) -> Reception {
         self.notice_pause(now);
         let Some(here) = self.here.get_mut(&link) else { return Reception::Ignored };
@@ -203,10 +203,10 @@ impl Machine {
                 Some(_) => {
                     self.settle_link(id, now);
                     if moved {
-                        self.announce_again(id, now);
+                        self.announce_all(id, now);
                     }
                 }
-                None => self.link_down(id, before.map(|link| link.name.as_str()).unwrap_or_default()),
+                None => self.link_down(id, before.map(|link| link.name.as_str()).unwrap_or_default(), now),
             }
             if !self.links.contains_key(&id) {
                 self.announcer.remove_link(id);
@@ -245,7 +245,7 @@ impl Machine {
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
         if let Change::Announcing { .. } = event.change
-            && let Some(ownership) = self.slots.get(&(event.link, event.address)).and_then(Slot::ownership)
+            && let Some(ownership) = self.ownership(event.link, event.address)
         {
             self.announcer.start(event.link, event.address, ownership.since);
         }
@@ -264,11 +264,6 @@ impl Machine {
         self.announcer.waiting()
     }
 
-    /// Whether there are frames that wait to be sent, whatever the time.
-    pub fn has_output(&self) -> bool {
-        !self.out.is_empty()
-    }
-
     /// How many addresses the node owns, those on several links counted for each.
     pub fn owned_count(&self) -> usize {
         self.owned.len()
@@ -285,7 +280,7 @@ impl Machine {
         let answers = || {
             self.slots
                 .get(&(transmit.link, transmit.address))
-                .is_some_and(|slot| matches!(slot.state, State::Owner(_) | State::Covering { .. }))
+                .is_some_and(|slot| slot.is_owner() || slot.is_covering())
         };
         match transmit.kind {
             TransmitKind::Answer | TransmitKind::Announcement(_) => sends && answers(),
@@ -326,6 +321,15 @@ impl Machine {
         self.events.push_back(Event { address, link, interface, services, change });
     }
 
+    /// What this node owns an address by, if it does.
+    pub(super) fn ownership(&self, link: LinkId, address: IpAddr) -> Option<&Ownership> {
+        self.slots.get(&(link, address))?.ownership()
+    }
+
+    pub(super) fn ownership_mut(&mut self, link: LinkId, address: IpAddr) -> Option<&mut Ownership> {
+        self.slots.get_mut(&(link, address))?.ownership_mut()
+    }
+
     pub(super) fn name_of(&self, node: NodeId) -> Arc<str> {
         self.peers.get(&node).map_or_else(|| "?".into(), |peer| Arc::clone(&peer.name))
     }
@@ -342,7 +346,7 @@ impl Machine {
         self.links.get(&link)
     }
 
-    fn announce_again(&mut self, link: LinkId, now: Instant) {
+    fn announce_all(&mut self, link: LinkId, now: Instant) {
         let all = self.owned.range(super::here::of(link)).map(|&(_, address)| address).collect::<Vec<_>>();
         for address in all {
             self.announcer.start(link, address, now);

@@ -112,7 +112,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn remove_slot(&mut self, link: LinkId, address: IpAddr, cause: LossCause) {
+    pub(super) fn remove_slot(&mut self, link: LinkId, address: IpAddr, cause: LossCause, now: Instant) {
         let Some(slot) = self.slots.get(&(link, address)) else { return };
         match slot.state {
             State::Owner(_) => self.end(link, address, cause),
@@ -121,15 +121,8 @@ impl Machine {
         }
         self.conflict_over(link, address);
         self.timers.set(Timer::Slot(link, address), None);
-        if let Some(slot) = self.slots.remove(&(link, address))
-            && let Some(owner) = slot.owner
-            && let Some(addresses) = self.owners.get_mut(&(link, owner.node))
-        {
-            addresses.remove(&address);
-            if addresses.is_empty() {
-                self.owners.remove(&(link, owner.node));
-            }
-        }
+        self.set_owner(link, address, None, now);
+        self.slots.remove(&(link, address));
     }
 
     /// No stranger answers for an address any more, or not in this node's place.

@@ -40,9 +40,8 @@ impl Machine {
         }
         if first {
             // Where many come at once they are taken up together.
-            self.settle_within(link, TOGETHER, now);
-            let watches = self.timers.get(Timer::Watches).filter(|due| *due <= now + TOGETHER);
-            self.timers.set(Timer::Watches, Some(watches.unwrap_or(now + TOGETHER)));
+            self.timers.hasten(Timer::Settle(link), now + TOGETHER);
+            self.timers.hasten(Timer::Watches, now + TOGETHER);
             self.schedule_link(link, now);
         }
         if silent && (!first || late) {

@@ -109,24 +109,24 @@ impl Machine {
                 self.plan(link, address, now);
             }
             Purpose::Cover => self.begin_covering(link, address, now),
-            Purpose::Own(cause) => match self.deaf_until(link, now) {
-                Some(until) => {
-                    if let Some(slot) = self.slots.get_mut(&(link, address)) {
-                        slot.state = State::Waiting(Purpose::Own(cause));
-                    }
+            Purpose::Own(cause) => {
+                let deaf = self.deaf_until(link, now);
+                if deaf.is_none() && !self.is_cut_off(link, now) {
+                    self.begin(link, address, cause, now);
+                    return;
+                }
+                // The probe may have been heard by nobody.
+                if let Some(slot) = self.slots.get_mut(&(link, address)) {
+                    slot.state = State::Waiting(Purpose::Own(cause));
+                }
+                if let Some(until) = deaf {
                     self.timers.set(Timer::Slot(link, address), Some(until));
                     self.schedule_link(link, now);
-                }
-                None if self.is_cut_off(link, now) => {
-                    // The probe may have been heard by nobody.
-                    if let Some(slot) = self.slots.get_mut(&(link, address)) {
-                        slot.state = State::Waiting(Purpose::Own(cause));
-                    }
+                } else {
                     self.ask_whoever_is_there(link, now);
                     self.wait(link, address, self.timing.question, now);
                 }
-                None => self.begin(link, address, cause, now),
-            },
+            }
         }
     }
 

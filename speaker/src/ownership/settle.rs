@@ -18,7 +18,7 @@ impl Machine {
     pub(super) fn settle(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         let right = self.right(link, address, now);
         if let Right::Nothing(cause) = right {
-            self.remove_slot(link, address, cause);
+            self.remove_slot(link, address, cause, now);
             return;
         }
         if !self.slots.contains_key(&(link, address)) {
@@ -72,7 +72,7 @@ impl Machine {
     /// What there is to do about an address that this node does not own.
     pub(super) fn purpose(&self, link: LinkId, address: IpAddr, now: Instant) -> Option<Purpose> {
         let slot = self.slots.get(&(link, address))?;
-        let covers = matches!(slot.state, State::Covering { .. });
+        let covers = slot.is_covering();
         if self.stopping.is_some() && !(covers && self.stops(Stop::Restart)) {
             return None;
         }
@@ -88,9 +88,12 @@ impl Machine {
         let heard = neighbour.is_some_and(|neighbour| neighbour.heard.is_some());
         let live = self.peer(owner.node).is_some_and(|peer| peer.live);
         let candidate = wanted.candidate(owner.node).is_some();
-        let verdict = neighbour.map_or(Verdict::Fine, |neighbour| neighbour.verdict);
-        // A speaker that is back does not answer for all of its addresses at once.
-        match if covers && verdict == Verdict::Fine { Verdict::SpeakerSilent } else { verdict } {
+        let mut verdict = neighbour.map_or(Verdict::Fine, |neighbour| neighbour.verdict);
+        if covers && verdict == Verdict::Fine {
+            // A speaker that is back does not answer for all of its addresses at once.
+            verdict = Verdict::SpeakerSilent;
+        }
+        match verdict {
             Verdict::Dead => own(GainCause::NodeSilent(name())),
             Verdict::SpeakerSilent if !live => own(GainCause::LeaseEnded(name())),
             Verdict::SpeakerSilent if !candidate => own(GainCause::OwnerExcluded(name())),
@@ -156,22 +159,21 @@ impl Machine {
 
     fn refresh_services(&mut self, link: LinkId, address: IpAddr) {
         let Some(services) = self.wanted(address).map(|wanted| wanted.services.clone()) else { return };
-        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut()) {
+        if let Some(ownership) = self.ownership_mut(link, address) {
             ownership.services = services;
         }
     }
 
     /// The node is no candidate any more: it hands over if there are others, and is silent if there are none, or if
-    /// one can't be heard and takes the address by its Lease.
+    /// one that comes before those that could take it can't be heard, and takes the address by its Lease.
     fn retire(&mut self, link: LinkId, address: IpAddr, reason: ferrolb_placement::Exclusion, now: Instant) {
         let Some(wanted) = self.wanted(address) else { return };
-        let unheard = self
-            .first_unheard(link, wanted, |neighbour| neighbour.stays_unheard(&self.timing, now))
-            .is_some();
+        let unheard =
+            self.first_unheard(link, wanted, |neighbour| neighbour.stays_unheard(&self.timing, now));
         let successors = self.successors(link, wanted);
-        if wanted.candidates.is_empty()
-            || (unheard && successors.first() != wanted.candidates.first().map(|it| &it.node))
-        {
+        let follows = |node: &NodeId| Some(*node) == unheard || Some(node) == successors.first();
+        let next = wanted.candidates.iter().map(|candidate| candidate.node).find(follows);
+        if wanted.candidates.is_empty() || (next.is_some() && next == unheard) {
             self.end(link, address, LossCause::NoCandidate(reason));
             self.plan(link, address, now);
             return;

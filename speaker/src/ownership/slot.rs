@@ -95,28 +95,18 @@ pub(super) struct Offer {
 
 impl Slot {
     pub(super) fn ownership(&self) -> Option<&Ownership> {
-        match &self.state {
-            State::Owner(ownership) => Some(ownership),
-            State::Backup
-            | State::Waiting(_)
-            | State::Probing(..)
-            | State::Covering { .. }
-            | State::Conflict(_) => None,
-        }
+        if let State::Owner(ownership) = &self.state { Some(ownership) } else { None }
     }
 
     pub(super) fn ownership_mut(&mut self) -> Option<&mut Ownership> {
-        match &mut self.state {
-            State::Owner(ownership) => Some(ownership),
-            State::Backup
-            | State::Waiting(_)
-            | State::Probing(..)
-            | State::Covering { .. }
-            | State::Conflict(_) => None,
-        }
+        if let State::Owner(ownership) = &mut self.state { Some(ownership) } else { None }
     }
 
     pub(super) fn is_owner(&self) -> bool {
         self.ownership().is_some()
+    }
+
+    pub(super) fn is_covering(&self) -> bool {
+        matches!(self.state, State::Covering { .. })
     }
 }

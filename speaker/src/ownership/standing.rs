@@ -11,7 +11,7 @@ use super::machine::{Machine, Timer};
 use super::mutation::Mutation;
 use super::neighbour::Verdict;
 use super::output::LossCause;
-use super::slot::State;
+use super::slot::Slot;
 use crate::link::{Link, LinkId};
 
 /// The longest that a preferred node has to be usable before it takes over.
@@ -220,7 +220,7 @@ impl Machine {
     /// Whether this node covers an address.
     pub fn covers(&self, link: LinkId, address: IpAddr) -> bool {
         let slot = self.slots.get(&(link, address));
-        slot.is_some_and(|slot| matches!(slot.state, State::Covering { .. }))
+        slot.is_some_and(Slot::is_covering)
     }
 }
 

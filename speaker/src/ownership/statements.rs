@@ -11,15 +11,14 @@ use super::machine::{Machine, Timer};
 use super::mutation::Mutation;
 use super::neighbour::Verdict;
 use super::output::{Change, GainCause, LossCause, TransmitKind};
-use super::slot::{Known, Purpose, State};
+use super::slot::{Known, Ownership, Purpose, State};
 use super::standing::Right;
-use super::stopping::Stop;
 use super::watching::Life;
 use crate::announcer::Kind;
 use crate::link::LinkId;
 use crate::wire::Mac;
 
-/// Another owner is told at most this often that this one stays.
+/// Others are told at most this often that this owner stays.
 const INSIST: Duration = Duration::from_millis(200);
 /// An owner that claims an address again within this time after it was told does not agree.
 const DISSENT: Duration = Duration::from_secs(2);
@@ -155,7 +154,7 @@ impl Machine {
             State::Covering { owner, .. } if owner.node == node => {
                 let goes_first = |wanted| {
                     let rank = |who| self.cover_rank(who, link, wanted, node);
-                    speaker.is_some_and(|it| self.stops(Stop::Restart) || rank(it) < rank(NodeId::OWN))
+                    speaker.is_some_and(|it| rank(it) < rank(NodeId::OWN))
                 };
                 let relieved = self.stopping.is_some() && speaker.is_some();
                 if itself || relieved || (said.to_us && self.wanted(address).is_some_and(goes_first)) {
@@ -231,7 +230,7 @@ impl Machine {
         if self.accepted(link, address, other, now) {
             return;
         }
-        if let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
+        if let Some(ownership) = self.ownership_mut(link, address)
             && !ownership.rivals.contains(&other.node)
         {
             ownership.rivals.push(other.node);
@@ -248,7 +247,7 @@ impl Machine {
     /// Of two owners that hear each other, the one whose Lease is not live yields; else, if exactly one is in doubt,
     /// that one; else the one with the lower hash.
     fn yields(&self, link: LinkId, address: IpAddr, other: Known, now: Instant) -> bool {
-        let ownership = self.slots.get(&(link, address)).and_then(|slot| slot.ownership());
+        let ownership = self.ownership(link, address);
         // What it said before it had our acceptance.
         if ownership.is_some_and(|it| it.offered_by == Some(other.node) && now < it.since + ACCEPTED) {
             return false;
@@ -279,25 +278,25 @@ impl Machine {
 
     /// Tells another owner that this one stays.
     fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
-        else {
-            return;
-        };
-        if ownership.insisted.is_some_and(|at| now < at + INSIST) {
-            return;
-        }
-        ownership.insisted = Some(now);
-        self.announce_now(link, address, now);
+        self.announce_again(link, address, |ownership| &mut ownership.insisted, now);
     }
 
     /// Announces an address that a peer asked everybody for.
     pub(super) fn tell_everybody(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        let Some(ownership) = self.slots.get_mut(&(link, address)).and_then(|slot| slot.ownership_mut())
-        else {
-            return;
-        };
-        if ownership.told.is_none_or(|at| now >= at + INSIST) {
-            ownership.told = Some(now);
+        self.announce_again(link, address, |ownership| &mut ownership.told, now);
+    }
+
+    /// Announces an owned address at once, unless it was done a moment ago for the same reason.
+    fn announce_again(
+        &mut self,
+        link: LinkId,
+        address: IpAddr,
+        last: impl Fn(&mut Ownership) -> &mut Option<Instant>,
+        now: Instant,
+    ) {
+        let Some(last) = self.ownership_mut(link, address).map(last) else { return };
+        if last.is_none_or(|at| now >= at + INSIST) {
+            *last = Some(now);
             self.announce_now(link, address, now);
         }
     }

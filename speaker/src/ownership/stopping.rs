@@ -1,11 +1,10 @@
 //! How a speaker stops: for its next process, which others cover for, or for good.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::machine::{Machine, Timer};
-use super::slot::{Slot, State};
+use super::slot::Slot;
 use crate::link::LinkId;
 use crate::wire::Mac;
 
@@ -50,10 +49,8 @@ impl Machine {
         let many = u32::try_from(self.owned.len() + self.covered().count()).unwrap_or(u32::MAX);
         let until = now + (time + COVERED.saturating_mul(many)).min(self.timing.leave.max(time));
         self.stopping = Some(Stopping { why, until, cursor: None, covered_due: now });
-        for key in &self.owned {
-            if let Some(ownership) = self.slots.get_mut(key).and_then(|slot| slot.ownership_mut()) {
-                ownership.covered = false;
-            }
+        for ownership in self.slots.values_mut().filter_map(Slot::ownership_mut) {
+            ownership.covered = false;
         }
         for neighbour in self.neighbours.values_mut() {
             (neighbour.watch, neighbour.check) = (None, None);
@@ -68,14 +65,15 @@ impl Machine {
     /// Whether the machine has done what it could before it ends.
     pub fn is_stopped(&self, now: Instant) -> bool {
         let Some(stopping) = self.stopping else { return false };
-        let pending = |&&(link, address): &&(LinkId, IpAddr)| match stopping.why {
-            Stop::Leave => self.hears_peers(link),
-            Stop::Restart => {
-                let covered = self.slots.get(&(link, address)).and_then(|slot| slot.ownership());
-                self.hears_peers(link) && !covered.is_some_and(|it| it.covered)
-            }
+        let pending = |key: &(LinkId, IpAddr)| {
+            self.hears_peers(key.0) && (stopping.why == Stop::Leave || self.is_uncovered(key))
         };
-        stopping.until <= now || !(self.owned.iter().any(|key| pending(&key)) || self.covers_still())
+        stopping.until <= now || !(self.owned.iter().any(pending) || self.covers_still())
+    }
+
+    /// Whether nobody was heard to cover for this node yet.
+    fn is_uncovered(&self, &(link, address): &(LinkId, IpAddr)) -> bool {
+        self.ownership(link, address).is_some_and(|ownership| !ownership.covered)
     }
 
     /// Whether this node covers for others, and nobody else does yet.
@@ -83,9 +81,9 @@ impl Machine {
         self.covered().any(|(link, _)| self.hears_peers(link))
     }
 
-    fn covered(&self) -> impl Iterator<Item = (LinkId, IpAddr)> {
-        let covers = |slot: &Slot| matches!(slot.state, State::Covering { .. });
-        self.slots.iter().filter(move |(_, slot)| covers(slot)).map(|(key, _)| *key)
+    /// What this node answers for in the name of others.
+    pub(super) fn covered(&self) -> impl Iterator<Item = (LinkId, IpAddr)> {
+        self.slots.iter().filter(|(_, slot)| slot.is_covering()).map(|(key, _)| *key)
     }
 
     pub(super) fn stops(&self, why: Stop) -> bool {
@@ -106,18 +104,16 @@ impl Machine {
         if asks_for_covered {
             stopping.covered_due = now + ASK_COVERED;
         }
-        let uncovered = |key: &&(LinkId, IpAddr)| {
-            self.slots.get(key).and_then(|slot| slot.ownership()).is_some_and(|it| !it.covered)
-        };
-        let open: BTreeSet<(LinkId, IpAddr)> = self
+        // Ascending, as what is owned is.
+        let open: Vec<(LinkId, IpAddr)> = self
             .owned
             .iter()
-            .filter(uncovered)
+            .filter(|key| self.is_uncovered(key) && self.hears_peers(key.0))
             .copied()
-            .filter(|(link, _)| self.hears_peers(*link))
             .collect();
-        let after = open.iter().filter(|key| stopping.cursor.is_some_and(|cursor| **key > cursor));
-        let turn: Vec<_> = after.chain(&open).copied().take(AT_ONCE.min(open.len())).collect();
+        let first = open.partition_point(|key| Some(*key) <= stopping.cursor);
+        let turn = open.iter().cycle().skip(first).take(AT_ONCE.min(open.len()));
+        let turn: Vec<_> = turn.copied().collect();
         stopping.cursor = turn.last().copied();
         self.stopping = Some(stopping);
         let covered: Vec<_> = self.covered().filter(|_| asks_for_covered).take(AT_ONCE).collect();

@@ -35,6 +35,12 @@ impl<K: Copy + Ord + Hash> Timers<K> {
         }
     }
 
+    /// Makes a key due at this time at the latest.
+    pub(super) fn hasten(&mut self, key: K, at: Instant) {
+        let due = self.get(key).map_or(at, |due| due.min(at));
+        self.set(key, Some(due));
+    }
+
     /// Takes out a key that is due.
     pub(super) fn pop(&mut self, now: Instant) -> Option<K> {
         let &(at, key) = self.due.first()?;

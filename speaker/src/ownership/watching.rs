@@ -10,6 +10,7 @@ use super::frames;
 use super::machine::{Machine, Timer};
 use super::neighbour::{Check, Verdict, Watch};
 use super::output::TransmitKind;
+use super::timing::Timing;
 use crate::link::LinkId;
 
 /// How many watch an owner on a segment.
@@ -94,13 +95,9 @@ impl Machine {
     }
 
     fn watch(&mut self, link: LinkId, node: NodeId, now: Instant) {
-        let timing = self.timing.clone();
+        let Timing { question, doubtful_question, misses: most, .. } = self.timing;
         let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { return };
         let (speaker, kernel) = (neighbour.speaker, neighbour.kernel);
-        if !self.owners.contains_key(&(link, node)) {
-            neighbour.watch = None;
-            return;
-        }
         let Some(watch) = neighbour.watch.as_mut().filter(|watch| watch.due <= now) else { return };
         if let Some(asked) = watch.asked {
             if speaker.is_some_and(|at| at >= asked) {
@@ -113,17 +110,16 @@ impl Machine {
             }
         }
         let (misses, node_misses) = (watch.misses, watch.node_misses);
-        let soon = (1..timing.misses).contains(&misses) || (1..timing.misses).contains(&node_misses);
-        watch.due = now + if soon { timing.doubtful_question } else { timing.question };
+        let soon = (1..most).contains(&misses) || (1..most).contains(&node_misses);
+        watch.due = now + if soon { doubtful_question } else { question };
         (watch.asked, watch.asked_node) = (Some(now), misses > 0);
         let (cursor, since) = (watch.cursor, watch.silent_since);
-        let alarm = misses >= timing.misses
-            && (watch.alarm_due.is_none_or(|due| due <= now) || node_misses == timing.misses);
+        let alarm = misses >= most && (watch.alarm_due.is_none_or(|due| due <= now) || node_misses == most);
         let Some(address) = self.next_of(link, node, cursor) else { return };
         if let Some(watch) = self.watch_mut(link, node) {
             watch.cursor = Some(address);
         }
-        if misses == 0 && self.is_unanswered(link, address, timing.question * timing.misses, now) {
+        if misses == 0 && self.is_unanswered(link, address, question * most, now) {
             // Those that may have it learn of it too.
             self.send_probe(link, address, now);
             self.hear_alarm(link, node, address, now);
