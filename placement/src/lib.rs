@@ -30,7 +30,7 @@ pub use facts::{NodeFacts, PoolFacts, ServiceFacts, Speaker};
 pub use interfaces::InterfaceFilter;
 pub use labels::Labels;
 pub use liveness::Liveness;
-pub use order::{fair_share, rendezvous};
+pub use order::{first_placement, rendezvous};
 pub use place::{Candidate, Hindrance, Placement, Unannounced};
 pub use planner::{GRACE, Planner, Touched};
 pub use roster::Exclusion;

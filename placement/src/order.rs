@@ -33,30 +33,38 @@ impl Rendezvous {
     }
 }
 
-impl Placement {
-    /// The order in which candidates take an address that nobody has announced yet: as always, but of those that are
-    /// preferred equally, the nodes that own less than their fair share come first. `owned` says how many addresses
-    /// a node owns, as far as that is known; a node of which it is not counts as one that owns few.
-    pub fn for_first_placement(&self, owned: impl Fn(&str) -> Option<u32>) -> Vec<&Candidate> {
-        let counts: Vec<u32> =
-            self.candidates.iter().filter_map(|candidate| owned(&candidate.node)).collect();
-        let share = fair_share(&counts);
-        let below =
-            |candidate: &Candidate| owned(&candidate.node).is_none_or(|count| u64::from(count) < share);
-        let mut order: Vec<&Candidate> = self.candidates.iter().collect();
-        // A stable sort: what is equal in this stays in the order of the hash.
-        order.sort_by_cached_key(|candidate| (candidate.preference(), !below(candidate)));
-        order
-    }
+/// Candidates in the order in which they take an address that nobody has announced yet. They are given in their order for
+/// every other question, and it stays but for this: of those with the same `preference`, the ones that own less than
+/// their fair share come first. `owned` says how many addresses one owns, as far as that is known; one of which it is
+/// not counts as one that owns few.
+pub fn first_placement<C, P: Ord>(
+    candidates: impl IntoIterator<Item = C>,
+    owned: impl Fn(&C) -> Option<u32>,
+    preference: impl Fn(&C) -> P,
+) -> Vec<C> {
+    let candidates: Vec<C> = candidates.into_iter().collect();
+    let counts: Vec<Option<u32>> = candidates.iter().map(owned).collect();
+    let share = fair_share(&counts.iter().copied().flatten().collect::<Vec<_>>());
+    let is_full = |count: Option<u32>| count.is_some_and(|count| u64::from(count) >= share);
+    let mut order: Vec<(bool, C)> = counts.into_iter().map(is_full).zip(candidates).collect();
+    // A stable sort: what is equal in this stays in the order of the hash.
+    order.sort_by_key(|(is_full, candidate)| (preference(candidate), *is_full));
+    order.into_iter().map(|(_, candidate)| candidate).collect()
+}
 
-    /// The candidates that stand in for an owner or follow it, best first.
-    pub fn others_than<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Candidate> {
-        self.candidates.iter().filter(move |candidate| &*candidate.node != owner)
+impl Placement {
+    /// The candidates in the order of their [first placement](first_placement).
+    pub fn for_first_placement(&self, owned: impl Fn(&str) -> Option<u32>) -> Vec<&Candidate> {
+        first_placement(
+            &self.candidates,
+            |candidate| owned(&candidate.node),
+            |candidate| candidate.preference(),
+        )
     }
 }
 
 /// A node that owns less than this, of nodes that own so many addresses each, is given more: ceil(1.25 × mean), and at least one address.
-pub fn fair_share(counts: &[u32]) -> u64 {
+fn fair_share(counts: &[u32]) -> u64 {
     let nodes = u64::try_from(counts.len()).unwrap_or(u64::MAX).max(1);
     let sum: u64 = counts.iter().copied().map(u64::from).sum();
     (5 * sum).div_ceil(4 * nodes).max(1)

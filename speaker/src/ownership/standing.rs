@@ -1,10 +1,11 @@
 //! This node's right to an address, its place among the candidates, and that of others.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferrolb_placement::{fair_share, rendezvous};
+use ferrolb_placement::{first_placement, rendezvous};
 
 use super::cluster::{Candidate, DesiredAddress, NodeId, Peer, Peers};
 use super::machine::{Machine, Timer};
@@ -143,17 +144,9 @@ impl Machine {
 
     /// This node's place at the first placement, where those that own little come before others as good.
     pub(super) fn placement_rank(&self, link: LinkId, wanted: &DesiredAddress) -> Option<u32> {
-        let owned = |node: NodeId| self.peer(node).and_then(|peer| peer.owned);
-        let counts: Vec<u32> =
-            wanted.candidates.iter().filter_map(|candidate| owned(candidate.node)).collect();
-        let share = fair_share(&counts);
-        let full = |node: NodeId| owned(node).is_some_and(|count| u64::from(count) >= share);
-        if !wanted.candidates.iter().any(|candidate| full(candidate.node)) {
-            return self.rank(link, wanted, None);
-        }
-        let mut order: Vec<&Candidate> = wanted.candidates.iter().collect();
-        // A stable sort: what is equal in this stays in the order of the hash.
-        order.sort_by_key(|it| (it.demoted, std::cmp::Reverse(it.preference), full(it.node)));
+        let owned = |candidate: &&Candidate| self.peer(candidate.node).and_then(|peer| peer.owned);
+        let preference = |candidate: &&Candidate| (candidate.demoted, Reverse(candidate.preference));
+        let order = first_placement(wanted.candidates.iter(), owned, preference);
         self.rank_of(NodeId::OWN, link, order.into_iter(), None)
     }
 
