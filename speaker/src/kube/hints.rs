@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ferrolb_crds::{Role, ServiceL2Status};
+use ferrolb_runtime::watch::PAGE_SIZE;
 use kube::api::{Api, ListParams};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::warn;
 
-/// Reports that are read at once.
-const PAGE: u32 = 250;
+use super::request::{RequestError, answer};
+
 /// A page that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Between a failed attempt and the next.
@@ -35,14 +36,13 @@ pub async fn read(api: Api<ServiceL2Status>) -> Hints {
     }
 }
 
-async fn attempt(api: &Api<ServiceL2Status>) -> Result<Hints, kube::Error> {
+async fn attempt(api: &Api<ServiceL2Status>) -> Result<Hints, RequestError> {
     let mut hints = Hints::new();
     let mut token = None;
     loop {
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default().limit(PAGE_SIZE);
         params.continue_token = token.take();
-        let page = timeout(TIMEOUT, api.list(&params)).await;
-        let page = page.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())))?;
+        let page = answer(TIMEOUT, api.list(&params)).await?;
         token = page.metadata.continue_.filter(|token| !token.is_empty());
         let statuses = page.items.into_iter().filter_map(|report| report.status);
         for status in statuses.filter(|status| status.role == Role::Owner) {

@@ -2,6 +2,7 @@
 
 pub mod hints;
 pub mod index;
+pub mod request;
 pub mod status;
 mod strip;
 pub mod watch;

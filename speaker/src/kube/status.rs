@@ -21,14 +21,15 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::warn;
 
+use super::request::{RequestError, answer};
 use crate::ownership::ServiceName;
 use crate::report::{Reports, ServiceReport};
 use crate::wire::Mac;
 
-/// A request that takes longer has failed: its connection may be dead without either end knowing.
+/// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Between a failed write and the next, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -37,14 +38,6 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const CONCURRENCY: usize = 8;
 /// Writes after which it is looked whether something else is wanted.
 const PART: usize = 128;
-
-#[derive(Debug, thiserror::Error)]
-enum WriteError {
-    #[error("no answer in {TIMEOUT:?}")]
-    Timeout,
-    #[error(transparent)]
-    Api(#[from] kube::Error),
-}
 
 /// Keeps the node's `ServiceL2Status` objects as its reports are.
 pub struct StatusWriter {
@@ -136,7 +129,7 @@ impl StatusWriter {
         wanted: Reports,
         loaded: &mut bool,
         changed: impl Fn() -> bool,
-    ) -> Result<bool, WriteError> {
+    ) -> Result<bool, RequestError> {
         let Some(wanted) = wanted else { return Ok(true) };
         if !*loaded {
             self.load().await?;
@@ -180,11 +173,11 @@ impl StatusWriter {
         Some(Write { service: service.clone(), status, news })
     }
 
-    async fn load(&mut self) -> Result<(), WriteError> {
+    async fn load(&mut self) -> Result<(), RequestError> {
         let of_node = format!("{}={}", names::NODE_LABEL, names::label_value(&self.node));
         let mut params = ListParams::default().labels(&of_node).limit(PAGE_SIZE);
         loop {
-            let page = answer(self.api.list(&params)).await?;
+            let page = answer(TIMEOUT, self.api.list(&params)).await?;
             for status in page.items.into_iter().filter_map(|object| object.status) {
                 let (written, name) = (Written::from(&status), status.service_name);
                 let service = ServiceName { namespace: status.service_namespace, name };
@@ -195,10 +188,10 @@ impl StatusWriter {
         }
     }
 
-    async fn delete(&mut self, service: &ServiceName) -> Result<(), WriteError> {
+    async fn delete(&mut self, service: &ServiceName) -> Result<(), RequestError> {
         let name = object_name(&self.node, &service.namespace, &service.name);
-        match answer(self.api.delete(&name, &DeleteParams::default())).await {
-            Err(WriteError::Api(kube::Error::Api(status))) if status.is_not_found() => {}
+        match answer(TIMEOUT, self.api.delete(&name, &DeleteParams::default())).await {
+            Err(RequestError::Api(kube::Error::Api(status))) if status.is_not_found() => {}
             result => _ = result?,
         }
         self.written.remove(service);
@@ -212,13 +205,13 @@ impl Write {
         self,
         api: &Api<ServiceL2Status>,
         namespace: &str,
-    ) -> (Arc<ServiceName>, Result<(Written, Option<News>), WriteError>) {
+    ) -> (Arc<ServiceName>, Result<(Written, Option<News>), RequestError>) {
         let Self { service, status, news } = self;
         let written = Written::from(&status);
         let object = object(namespace, status);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
-        let result = answer(api.patch(name, &params, &Patch::Apply(&object))).await;
+        let result = answer(TIMEOUT, api.patch(name, &params, &Patch::Apply(&object))).await;
         (service, result.map(|_| (written, news)))
     }
 }
@@ -265,18 +258,17 @@ fn announcing(node: &str, service: &ServiceName, report: &ServiceReport) -> News
 
 /// Sets a refusal aside: it is about one object, and the others have their turn. Where the server gave no answer,
 /// there will be none to the others either.
-fn set_aside(refused: &mut Option<WriteError>, result: Result<(), WriteError>) -> Result<(), WriteError> {
+fn set_aside(
+    refused: &mut Option<RequestError>,
+    result: Result<(), RequestError>,
+) -> Result<(), RequestError> {
     match result {
-        Err(error @ WriteError::Api(kube::Error::Api(_))) => {
+        Err(error @ RequestError::Api(kube::Error::Api(_))) => {
             refused.get_or_insert(error);
             Ok(())
         }
         result => result,
     }
-}
-
-async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
-    timeout(TIMEOUT, request).await.map_err(|_| WriteError::Timeout)?.map_err(WriteError::from)
 }
 
 fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> ServiceL2StatusStatus {

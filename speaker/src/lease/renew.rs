@@ -11,11 +11,12 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::links;
 use crate::jitter;
+use crate::kube::request::{RequestError, answer};
 use crate::link::Links;
 use crate::metrics::RenewalMetrics;
 use crate::ownership::Stop;
@@ -59,14 +60,6 @@ pub struct Renewer {
     pub gate: Gate,
     /// Counts renewals.
     pub metrics: RenewalMetrics,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum RenewalError {
-    #[error("no answer in {TIMEOUT:?}")]
-    Timeout,
-    #[error(transparent)]
-    Api(#[from] kube::Error),
 }
 
 impl Renewer {
@@ -148,16 +141,14 @@ impl Renewer {
         links: &[LeaseLink],
         duration: Duration,
         acquired: Timestamp,
-    ) -> Result<(), RenewalError> {
+    ) -> Result<(), RequestError> {
         let holder = lease::Holder { node: &self.node, uid, namespace: &self.namespace };
         let owned = self.surroundings.borrow().owned;
         let lease = lease::write(holder, links, owned, duration, acquired, wall_clock());
         let params = PatchParams::apply(SPEAKER_MANAGER).force();
         let name = self.name();
         let patch = Patch::Apply(&lease);
-        let request = self.leases.patch(&name, &params, &patch);
-        timeout(TIMEOUT, request).await.map_err(|_| RenewalError::Timeout)??;
-        Ok(())
+        answer(TIMEOUT, self.leases.patch(&name, &params, &patch)).await.map(drop)
     }
 
     /// Resolves when the links are no longer those that the Lease tells.

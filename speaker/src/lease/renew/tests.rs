@@ -6,7 +6,7 @@ use ferrolb_runtime::readiness::Readiness;
 use ferrolb_runtime::tasks::Tasks;
 use http::StatusCode;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::link::{Link, LinkId};
