@@ -81,9 +81,10 @@ impl Owned {
 
     /// How many addresses the node owns.
     pub fn count(&self) -> usize {
-        let mut owned = self.addresses.iter().filter(|(_, it)| matches!(it.part, Some((Role::Owner, ..))));
+        let owned = self.addresses.iter().filter(|(_, it)| matches!(it.part, Some((Role::Owner, ..))));
         let mut last = None;
-        owned.by_ref().filter(|((address, _), _)| last.replace(*address) != Some(*address)).count()
+        // Each address comes once for each link.
+        owned.filter(|((address, _), _)| last.replace(*address) != Some(*address)).count()
     }
 
     /// The reports on all Services for whose addresses the node does something. `known` gives a Service's name as it is
