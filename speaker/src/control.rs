@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferrolb_placement::Speaker;
+use ferrolb_runtime::events::News;
 use ferrolb_runtime::readiness::Gate;
 use ferrolb_runtime::tasks::Shutdown;
 use futures::{Stream, StreamExt};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
+use crate::chronicle::Chronicle;
 use crate::driver::{Cluster, Notice, SourceEnded};
 use crate::kube::hints::Hints;
 use crate::kube::index::Index;
@@ -26,6 +28,8 @@ use crate::report::{Owned, Reports};
 
 /// Changes often come several at a time: a plan is made this long after the first of them.
 const SETTLE: Duration = Duration::from_millis(5);
+/// The addresses of a Service often move one after the other: what happens is told this long after the first of it.
+const TELL: Duration = Duration::from_millis(100);
 
 /// What the control loop is connected to.
 pub struct Wiring {
@@ -43,6 +47,8 @@ pub struct Wiring {
     pub metrics: Metrics,
     /// Takes what the node does for Services.
     pub reports: watch::Sender<Reports>,
+    /// Takes what Events are to tell about Services; what finds no room is counted.
+    pub news: mpsc::Sender<News>,
     /// Opened once everything was listed.
     pub gate: Gate,
 }
@@ -52,9 +58,12 @@ pub struct Control {
     node: String,
     index: Index,
     owned: Owned,
+    chronicle: Chronicle,
     wiring: Wiring,
     /// When the next plan is due.
     plan_due: Option<Instant>,
+    /// When it is due to tell what happened.
+    tell_due: Option<Instant>,
     loaded: bool,
     hints: Option<Arc<HashMap<IpAddr, NodeId>>>,
 }
@@ -62,8 +71,17 @@ pub struct Control {
 impl Control {
     /// A loop for this node that knows nothing yet.
     pub fn new(node: &str, index: Index, wiring: Wiring) -> Self {
-        let owned = Owned::default();
-        Self { node: node.to_owned(), index, owned, wiring, plan_due: None, loaded: false, hints: None }
+        Self {
+            node: node.to_owned(),
+            index,
+            owned: Owned::default(),
+            chronicle: Chronicle::new(node),
+            wiring,
+            plan_due: None,
+            tell_due: None,
+            loaded: false,
+            hints: None,
+        }
     }
 
     /// Runs until shutdown.
@@ -79,7 +97,7 @@ impl Control {
         let mut stop = pin!(shutdown.requested());
         let mut hints = pin!(hints);
         loop {
-            let due = [self.plan_due, self.index.poll_timeout()].into_iter().flatten().min();
+            let due = [self.plan_due, self.tell_due, self.index.poll_timeout()].into_iter().flatten().min();
             let timeout = async {
                 match due {
                     Some(due) => sleep_until(due.into()).await,
@@ -103,6 +121,8 @@ impl Control {
                     self.take_notice(notice.ok_or(SourceEnded("the driver"))?);
                 }
                 hints = &mut hints, if self.hints.is_none() => {
+                    let own = hints.iter().filter(|(_, node)| **node == self.node).map(|(address, _)| *address);
+                    self.chronicle.set_reported(own);
                     let ids = hints.into_iter().map(|(address, node)| (address, self.index.node_id(&node)));
                     self.hints = Some(Arc::new(ids.collect()));
                     self.after(true, now());
@@ -114,6 +134,10 @@ impl Control {
                     if self.plan_due.is_some_and(|due| due <= now) {
                         self.plan_due = None;
                         self.plan();
+                    }
+                    if self.tell_due.is_some_and(|due| due <= now) {
+                        self.tell_due = None;
+                        self.tell();
                     }
                 }
                 change = changes.next() => {
@@ -184,11 +208,24 @@ impl Control {
         Some(up.map(|link| link.name.clone()).collect())
     }
 
+    fn tell(&mut self) {
+        let uid = |service: &ServiceName| self.index.service(service).map(|(_, uid)| uid);
+        for news in self.chronicle.tell(uid) {
+            if self.wiring.news.try_send(news).is_err() {
+                self.wiring.metrics.dropped_events().inc();
+            }
+        }
+    }
+
     fn take_notice(&mut self, notice: Notice) {
         if let Notice::Event(event, at) = notice {
             log(&event);
             self.wiring.metrics.count_change(&event.change);
             self.owned.apply(&event, at);
+            self.chronicle.apply(&event);
+            if !self.chronicle.is_empty() {
+                self.tell_due.get_or_insert_with(|| now() + TELL);
+            }
             return;
         }
         self.tell_surroundings();

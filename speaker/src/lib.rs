@@ -7,15 +7,16 @@
 //!       │                                            │  ▲               │
 //!   lease::renew                                     │  └─ net, wire ◄──┘
 //!       │                                            │
-//!   kube::status ◄── report ◄───────── events ───────┘
+//!   kube::status ◄── report, chronicle ◄── events ────┘
 //! ```
 //!
 //! Pure modules decide, and import no client, no socket and no clock: [`ownership`] with its [`announcer`] and
-//! [`responder`], [`plan`], [`report`], [`wire`], [`link`]. The left half runs on one thread ([`control`]), the right half on
+//! [`responder`], [`plan`], [`report`], [`chronicle`], [`wire`], [`link`]. The left half runs on one thread ([`control`]), the right half on
 //! another ([`driver`]), so that no work for the API delays an answer.
 
 pub mod announcer;
 pub mod args;
+pub mod chronicle;
 pub mod config;
 pub mod control;
 pub mod driver;

@@ -22,7 +22,7 @@ use crate::driver::{self, Driver};
 use crate::jitter;
 use crate::kube::hints;
 use crate::kube::index::Index;
-use crate::kube::status::StatusWriter;
+use crate::kube::status::{StatusWriter, Telling};
 use crate::kube::watch::changes;
 use crate::lease::renew::{Renewer, Surroundings};
 use crate::link::Links;
@@ -85,6 +85,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (held_sender, held) = watch::channel(false);
     let (surroundings_sender, surroundings) = watch::channel(Surroundings::default());
     let (reports_sender, reports) = watch::channel(None);
+    let (news_sender, news) = mpsc::channel(events::WAITING);
     register_owned(&mut registry, &node, reports.clone());
 
     let driver = driver::Wiring {
@@ -107,6 +108,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         surroundings: surroundings_sender,
         metrics: metrics.clone(),
         reports: reports_sender,
+        news: news_sender,
         gate: readiness.gate("caches"),
     };
     let reports_api = Api::namespaced(client.clone(), &namespace);
@@ -137,8 +139,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         Ok::<_, Infallible>(())
     });
 
-    let writer = StatusWriter::new(client, &node, &namespace, events);
-    tasks.spawn("status", writer.run(reports, tasks.shutdown()));
+    let writer = StatusWriter::new(client, &node, &namespace);
+    tasks.spawn("status", writer.run(reports, Telling { news, events }, tasks.shutdown()));
 
     let admin = Admin::new(readiness, registry);
     if let Some(address) = metrics_bind_address {

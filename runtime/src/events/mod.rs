@@ -24,7 +24,7 @@ use crate::tasks::Shutdown;
 
 /// Events of each sort that may wait; more are dropped and counted. At the pace at which they are sent, the last one
 /// comes some minutes late.
-const WAITING: usize = 1024;
+pub const WAITING: usize = 1024;
 /// How long the API server may take for an Event.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest note that the API server takes, in bytes.

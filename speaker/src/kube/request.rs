@@ -15,6 +15,13 @@ pub enum RequestError {
     Api(#[from] kube::Error),
 }
 
+impl RequestError {
+    /// Whether the API server answered, and this is about the one object.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(_)))
+    }
+}
+
 /// The answer to a request.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Writes what this node does for Services: a `ServiceL2Status` for each, and an Event when it begins.
+//! Writes what this node does for Services: a `ServiceL2Status` for each, and then Events.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ferrolb_crds::names;
 use ferrolb_crds::service_l2_status::{
-    ADDRESS_CONFLICT, InterfaceInfo, Role, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus,
+    ADDRESS_CONFLICT, InterfaceInfo, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus,
     object_name,
 };
 use ferrolb_runtime::events::{Events, News};
@@ -20,11 +20,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::request::{RequestError, answer};
+use crate::chronicle;
 use crate::ownership::ServiceName;
 use crate::report::{Reports, ServiceReport};
 use crate::wire::Mac;
@@ -42,35 +43,36 @@ const PART: usize = 128;
 /// Keeps the node's `ServiceL2Status` objects as its reports are.
 pub struct StatusWriter {
     api: Api<ServiceL2Status>,
-    events: Events,
     node: String,
     namespace: String,
     /// What the API server has, as far as we know.
     written: BTreeMap<Arc<ServiceName>, Written>,
 }
 
-/// What an object says; the object itself would take a multiple of the memory.
+/// What an object says but for how and when that came about, as a hash; the object itself would take a multiple of the
+/// memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Written {
-    role: Role,
-    /// A hash of all but how and when that came about.
-    hash: u64,
-}
+struct Written(u64);
 
 /// A write of one object.
 struct Write {
     service: Arc<ServiceName>,
     status: ServiceL2StatusStatus,
-    /// What is told once it is made.
-    news: Option<News>,
+}
+
+/// How Events are told: they wait while the API server is away, as reports do.
+pub struct Telling {
+    /// What there is to tell.
+    pub news: mpsc::Receiver<News>,
+    /// Where it is handed in.
+    pub events: Events,
 }
 
 impl StatusWriter {
-    /// A writer for the objects of a node, which hands in what there is to tell about Services.
-    pub fn new(client: Client, node: &str, namespace: &str, events: Events) -> Self {
+    /// A writer for the objects of a node.
+    pub fn new(client: Client, node: &str, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
-            events,
             node: node.to_owned(),
             namespace: namespace.to_owned(),
             written: BTreeMap::new(),
@@ -84,6 +86,7 @@ impl StatusWriter {
     pub async fn run(
         mut self,
         mut reports: watch::Receiver<Reports>,
+        mut telling: Telling,
         shutdown: Shutdown,
     ) -> Result<(), std::convert::Infallible> {
         let mut stop = pin!(shutdown.requested());
@@ -95,6 +98,9 @@ impl StatusWriter {
                 () = &mut stop => return Ok(()),
                 result = self.step(wanted, &mut loaded, || reports.has_changed().unwrap_or(false)) => result,
             };
+            if result.as_ref().err().is_none_or(RequestError::is_refusal) {
+                telling.catch_up();
+            }
             let delay = match result {
                 Ok(false) => continue,
                 Ok(true) => {
@@ -110,14 +116,22 @@ impl StatusWriter {
                     Some(delay)
                 }
             };
+            let tells = delay.is_none();
+            let retried = async {
+                match delay {
+                    Some(delay) => sleep(delay).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = &mut stop => return Ok(()),
-                () = sleep(delay.unwrap_or_default()), if delay.is_some() => {}
+                () = retried => {}
                 changed = reports.changed() => if changed.is_err() {
                     // Nobody reports any more, as the process is about to end.
                     stop.await;
                     return Ok(());
                 },
+                () = telling.keep_up(), if tells => {}
             }
         }
     }
@@ -143,10 +157,7 @@ impl StatusWriter {
             let (api, namespace) = (&self.api, &self.namespace);
             let mut sent = part.map(|write| write.send(api, namespace)).buffer_unordered(CONCURRENCY);
             while let Some((service, result)) = sent.next().await {
-                let made = result.map(|(written, news)| {
-                    self.written.insert(service, written);
-                    news.into_iter().for_each(|news| self.events.tell(news));
-                });
+                let made = result.map(|written| _ = self.written.insert(service, written));
                 set_aside(&mut refused, made)?;
             }
             if changed() {
@@ -168,9 +179,7 @@ impl StatusWriter {
         if known == Some(&Written::from(&status)) {
             return None;
         }
-        let begins = status.role == Role::Owner && known.is_none_or(|known| known.role != Role::Owner);
-        let news = begins.then(|| announcing(&self.node, service, report));
-        Some(Write { service: service.clone(), status, news })
+        Some(Write { service: service.clone(), status })
     }
 
     async fn load(&mut self) -> Result<(), RequestError> {
@@ -199,20 +208,37 @@ impl StatusWriter {
     }
 }
 
+impl Telling {
+    /// Hands in what waits.
+    fn catch_up(&mut self) {
+        while let Ok(news) = self.news.try_recv() {
+            self.events.tell(news);
+        }
+    }
+
+    /// Hands in what comes, without end.
+    async fn keep_up(&mut self) {
+        while let Some(news) = self.news.recv().await {
+            self.events.tell(news);
+        }
+        std::future::pending().await
+    }
+}
+
 impl Write {
-    /// Makes the write. Gives what was written, and what there is to tell about it.
+    /// Makes the write. Gives what was written.
     async fn send(
         self,
         api: &Api<ServiceL2Status>,
         namespace: &str,
-    ) -> (Arc<ServiceName>, Result<(Written, Option<News>), RequestError>) {
-        let Self { service, status, news } = self;
+    ) -> (Arc<ServiceName>, Result<Written, RequestError>) {
+        let Self { service, status } = self;
         let written = Written::from(&status);
         let object = object(namespace, status);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let params = PatchParams::apply(names::SPEAKER_MANAGER).force();
         let result = answer(TIMEOUT, api.patch(name, &params, &Patch::Apply(&object))).await;
-        (service, result.map(|_| (written, news)))
+        (service, result.map(|_| written))
     }
 }
 
@@ -238,21 +264,7 @@ impl From<&ServiceL2StatusStatus> for Written {
         {
             (type_, status, reason, message, last_transition_time.0, observed_generation).hash(&mut hasher);
         }
-        Self { role: *role, hash: hasher.finish() }
-    }
-}
-
-/// What tells that a node begins to announce.
-fn announcing(node: &str, service: &ServiceName, report: &ServiceReport) -> News {
-    let (ips, interfaces) = (list(&report.ips), list(&report.interfaces));
-    News {
-        namespace: service.namespace.clone(),
-        service: service.name.clone(),
-        uid: report.uid.as_deref().map(str::to_owned),
-        reason: "Announcing",
-        action: "Announce",
-        note: format!("announcing {ips} from node {node} on {interfaces}"),
-        is_warning: false,
+        Self(hasher.finish())
     }
 }
 
@@ -263,7 +275,7 @@ fn set_aside(
     result: Result<(), RequestError>,
 ) -> Result<(), RequestError> {
     match result {
-        Err(error @ RequestError::Api(kube::Error::Api(_))) => {
+        Err(error) if error.is_refusal() => {
             refused.get_or_insert(error);
             Ok(())
         }
@@ -293,9 +305,7 @@ fn conflict((address, mac, since): (IpAddr, Mac, Timestamp)) -> Condition {
         type_: ADDRESS_CONFLICT.to_owned(),
         status: "True".to_owned(),
         reason: "AnsweredByStranger".to_owned(),
-        message: format!(
-            "{mac}, which is no speaker, answers for {address} too: find that host and give it another address, or exclude the address from its pool"
-        ),
+        message: chronicle::conflict(mac, &address.to_string()),
         last_transition_time: Time(since),
         observed_generation: None,
     }
@@ -317,10 +327,6 @@ fn object(namespace: &str, status: ServiceL2StatusStatus) -> ServiceL2Status {
         spec: ServiceL2StatusFields {},
         status: Some(status),
     }
-}
-
-fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use ferrolb_crds::Role;
 use ferrolb_runtime::events::{self, NoFence, Reporter};
 use ferrolb_runtime::tasks::Tasks;
 use http::{Method, StatusCode};
@@ -15,7 +16,7 @@ use super::*;
 use crate::scripted::{Answer, Requests, Seen, server};
 
 #[tokio::test(start_paused = true)]
-async fn a_report_is_one_write_and_one_event() {
+async fn a_report_is_one_write() {
     let mut stage = Stage::start(vec![], []);
     stage.report(&[("web", "192.168.1.240")]);
     let write = stage.next().await;
@@ -25,11 +26,32 @@ async fn a_report_is_one_write_and_one_event() {
     assert_eq!(write.body["status"]["role"], "Owner");
     assert_eq!(write.body["status"]["ips"], json!(["192.168.1.240"]));
     assert_eq!(write.body["status"]["addresses"], "192.168.1.240");
-    let event = stage.next_event().await;
-    assert_eq!(event.path, "/apis/events.k8s.io/v1/namespaces/default/events");
-    assert_eq!(event.body["reason"], "Announcing");
-    assert_eq!(event.body["regarding"]["uid"], "uid-web");
-    assert_eq!(event.body["note"], "announcing 192.168.1.240 from node node-1 on eth0");
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_is_to_tell_is_told_at_once() {
+    let mut stage = Stage::start(vec![], []);
+    for reason in ["TookOver", "HandedOver"] {
+        stage.tell("web", reason);
+        let event = stage.next().await;
+        assert_eq!(event.path, "/apis/events.k8s.io/v1/namespaces/default/events");
+        assert_eq!(event.body["reason"], reason);
+        assert_eq!(event.body["regarding"]["name"], "web");
+    }
+    stage.ends_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_wait_while_the_server_gives_no_answer_but_not_for_a_report_that_it_refuses() {
+    let answers = [Answer::Silence, Answer::Refuse(StatusCode::FORBIDDEN)];
+    let mut stage = Stage::start(vec![], answers);
+    stage.report(&[("web", "192.168.1.240")]);
+    assert_eq!(stage.next().await.method, Method::PATCH);
+    stage.tell("web", "TookOver");
+    assert_eq!(stage.next().await.method, Method::PATCH, "the report is tried again first");
+    assert_eq!(stage.next().await.body["reason"], "TookOver");
+    assert_eq!(stage.next().await.method, Method::PATCH);
     stage.ends_idle().await;
 }
 
@@ -44,7 +66,7 @@ async fn what_an_earlier_process_wrote_is_taken_over_and_what_is_stale_deleted()
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_address_is_a_write_but_no_event() {
+async fn another_address_is_a_write() {
     let mut stage = Stage::start(vec![written("web", "192.168.1.240")], []);
     stage.report(&[("web", "192.168.1.241")]);
     assert_eq!(stage.next().await.body["status"]["ips"], json!(["192.168.1.241"]));
@@ -69,7 +91,6 @@ async fn a_failed_write_is_tried_again_later_and_later() {
     for _ in 0..4 {
         assert_eq!(stage.next().await.method, Method::PATCH);
     }
-    assert_eq!(stage.next_event().await.body["reason"], "Announcing");
     stage.ends_idle().await;
 }
 
@@ -86,9 +107,6 @@ async fn a_report_that_is_refused_holds_up_no_other_and_is_tried_again() {
     ] {
         let seen = stage.next().await;
         assert!(seen.method == method && seen.path.contains(path), "{seen:?} is not {method} {path}");
-    }
-    for service in ["b", "a"] {
-        assert_eq!(stage.next_event().await.body["regarding"]["name"], service);
     }
     stage.ends_idle().await;
 }
@@ -116,9 +134,8 @@ async fn deleting_what_is_gone_already_is_no_failure() {
 /// A writer and its server.
 struct Stage {
     reports: watch::Sender<Reports>,
+    news: mpsc::Sender<News>,
     requests: Requests,
-    /// Requests that were received while another sort was awaited.
-    set_aside: VecDeque<Seen>,
     tasks: Tasks,
     writer: JoinHandle<Result<(), std::convert::Infallible>>,
 }
@@ -149,9 +166,10 @@ impl Stage {
         let reporter = Reporter { controller: names::SPEAKER_MANAGER, instance: "node-1".to_owned() };
         let (events, sender) = events::channel(client.clone(), reporter, NoFence, Counter::default());
         tokio::spawn(sender.run(tasks.shutdown()));
-        let writer = StatusWriter::new(client, "node-1", "ferrolb-system", events);
-        let writer = tokio::spawn(writer.run(receiver, tasks.shutdown()));
-        Self { reports, requests, set_aside: VecDeque::new(), tasks, writer }
+        let (sender, news) = mpsc::channel(8);
+        let writer = StatusWriter::new(client, "node-1", "ferrolb-system");
+        let writer = tokio::spawn(writer.run(receiver, Telling { news, events }, tasks.shutdown()));
+        Self { reports, news: sender, requests, tasks, writer }
     }
 
     fn report(&self, services: &[(&str, &str)]) {
@@ -170,38 +188,33 @@ impl Stage {
         self.reports.send_replace(Some(Arc::new(services.iter().map(reported).collect())));
     }
 
-    /// The next write to a report.
+    fn tell(&self, service: &str, reason: &'static str) {
+        let news = News {
+            namespace: "default".to_owned(),
+            service: service.to_owned(),
+            uid: None,
+            reason,
+            action: "Announce",
+            note: "what happened".to_owned(),
+            is_warning: false,
+        };
+        self.news.try_send(news).expect("there is room");
+    }
+
+    /// The next write.
     async fn next(&mut self) -> Seen {
-        self.next_of(false).await
-    }
-
-    /// The next Event; between writes and Events there is no order.
-    async fn next_event(&mut self) -> Seen {
-        self.next_of(true).await
-    }
-
-    async fn next_of(&mut self, is_event: bool) -> Seen {
-        let is_wanted = |seen: &Seen| seen.path.ends_with("/events") == is_event;
-        if let Some(at) = self.set_aside.iter().position(is_wanted) {
-            return self.set_aside.remove(at).expect("it is there");
-        }
         loop {
             let next = timeout(Duration::from_secs(120), self.requests.recv());
             let seen = next.await.expect("no request came").expect("the server ended");
-            if seen.method == Method::GET {
-                continue;
-            }
-            if is_wanted(&seen) {
+            if seen.method != Method::GET {
                 return seen;
             }
-            self.set_aside.push_back(seen);
         }
     }
 
     /// Nothing more is written, and the writer stops when it is told.
     async fn ends_idle(mut self) {
         sleep(Duration::from_secs(300)).await;
-        assert!(self.set_aside.is_empty(), "{:?}", self.set_aside);
         while let Ok(seen) = self.requests.try_recv() {
             assert_eq!(seen.method, Method::GET, "{seen:?}");
         }

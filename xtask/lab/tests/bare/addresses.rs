@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::support::{addresses, await_addresses, await_field, eventually, field};
+use crate::support::{addresses, await_addresses, await_event, await_field, eventually, field};
 use crate::{Fixture, service};
 
 const ALLOCATED: &str = "{.status.conditions[?(@.type==\"ferrolb.io/Allocated\")].status}";
@@ -23,7 +23,7 @@ pub(crate) fn a_service_gets_an_address_of_each_family_and_is_told_so(fixture: &
     let pool =
         field(lab, &["service", "both"], "{.metadata.annotations.ferrolb\\.io/ip-allocated-from-pool}")?;
     ensure!(pool == "main", "{pool}");
-    await_event(fixture, "both", "Allocated")?;
+    await_event(lab, "both", "Allocated")?;
     let pool = ["ipaddresspool", "main", "--namespace=ferrolb-system"];
     await_field(lab, &pool, READY, "True")?;
     await_field(
@@ -46,7 +46,7 @@ pub(crate) fn a_request_outside_every_pool_is_refused_until_it_is_mended(fixture
     ensure!(reason == "AddressNotInPool", "{reason}");
     ensure!(message.contains("10.9.9.9"), "{message}");
     ensure!(addresses(lab, "asking")?.is_empty());
-    await_event(fixture, "asking", "AllocationFailed")?;
+    await_event(lab, "asking", "AllocationFailed")?;
 
     fixture.apply(&asking("192.168.1.245,fd00:192:168:1::245"))?;
     await_field(lab, &["service", "asking"], ALLOCATED, "True")?;
@@ -142,13 +142,4 @@ pub(crate) fn a_service_that_stops_being_a_load_balancer_gives_its_address_back(
     let pool = ["ipaddresspool", "main", "--namespace=ferrolb-system"];
     await_field(lab, &pool, "{.status.assignedIPv4}", "0")?;
     fixture.delete_service("changing")
-}
-
-fn await_event(fixture: &Fixture, service: &str, reason: &str) -> Result<()> {
-    eventually(|| {
-        let selector = format!("--field-selector=involvedObject.name={service},reason={reason}");
-        let events = fixture.lab.kubectl(["get", "events", &selector, "--output=name"])?;
-        ensure!(!events.is_empty(), "Service {service} has no event {reason}");
-        Ok(())
-    })
 }

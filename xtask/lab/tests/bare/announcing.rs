@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::Fixture;
 use crate::support::{
-    await_addresses, await_answer, await_field, await_silence, await_sole_answer, eventually, field, node_of,
+    await_addresses, await_answer, await_event, await_field, await_silence, await_sole_answer, eventually,
+    node_of,
 };
 
 pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixture: &Fixture) -> Result<()> {
@@ -68,6 +69,9 @@ pub(crate) fn a_cut_link_moves_the_address_and_its_return_does_not(fixture: &Fix
     let line = log.lines().rev().find(|line| line.contains("serviceAnnounced") && line.contains("moving"));
     let line = line.context("the log has no serviceAnnounced")?;
     ensure!(line.contains("NodeSilent") && line.contains(&owner), "{line}");
+    let told = await_event(lab, "moving", "TookOver")?;
+    ensure!(told.contains(&format!("node {next} took over")), "{told}");
+    ensure!(told.contains(&format!("from {owner} on eth0: that node does not answer any more")), "{told}");
     fixture.delete_service("moving")
 }
 
@@ -97,8 +101,7 @@ pub(crate) fn a_deleted_service_goes_silent(fixture: &Fixture) -> Result<()> {
     let log = fixture.ferrolb().speaker(&owner)?.log()?;
     let line = log.lines().rev().find(|line| line.contains("serviceWithdrawn"));
     ensure!(line.context("the log has no serviceWithdrawn")?.contains("silent"), "{line:?}");
-    let events =
-        field(lab, &["events", "--field-selector=involvedObject.name=silent"], "{.items[*].reason}")?;
-    ensure!(events.contains("Announcing"), "{events}");
+    let told = await_event(lab, "silent", "Announcing")?;
+    ensure!(told.contains(&format!("from node {owner} on eth0")), "{told}");
     Ok(())
 }

@@ -15,7 +15,7 @@ use ferrolb_lab::failover::{Fault, Stage};
 use ferrolb_lab::{LabBuilder, Silent, image};
 use libtest_mimic::{Arguments, Trial};
 
-use support::{built, repository};
+use support::{await_event, built, repository};
 
 /// What is asserted, as a multiple of what is promised.
 const TOLERANCE: f64 = 10.0;
@@ -88,6 +88,10 @@ fn judge(stage: &Stage, fault: Fault, with_api: bool) -> Result<()> {
     }
     if fault.moves() == Some(false) {
         ensure!(outcome.broken().is_none_or(|broken| broken == 0), "a connection broke: {outcome:?}");
+    }
+    if fault == Fault::Excluded {
+        let told = await_event(stage.lab(), "failover", "HandedOver")?;
+        ensure!(told.contains("the node is labelled"), "{told}");
     }
     Ok(())
 }

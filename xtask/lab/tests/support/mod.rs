@@ -96,6 +96,16 @@ pub(crate) fn await_field(lab: &Lab, object: &[&str], path: &str, expected: &str
     })
 }
 
+/// What Events of this reason tell about a Service in the namespace default, once there is one.
+pub(crate) fn await_event(lab: &Lab, service: &str, reason: &str) -> Result<String> {
+    let selector = format!("--field-selector=involvedObject.name={service},reason={reason}");
+    eventually(|| {
+        let told = field(lab, &["events", &selector], "{.items[*].message}")?;
+        ensure!(!told.is_empty(), "Service {service} has no Event {reason}");
+        Ok(told)
+    })
+}
+
 /// The addresses of a Service in the namespace default, once it has some.
 pub(crate) fn await_addresses(lab: &Lab, service: &str) -> Result<Vec<IpAddr>> {
     eventually(|| {
