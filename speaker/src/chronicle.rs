@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn announcing(cause: GainCause) -> Change {
-        Change::Announcing { mac: Mac([2, 0, 0, 0, 0, 1]), cause }
+        Change::Announcing { mac: Mac([2, 0, 0, 0, 0, 1]), cause, silence: None }
     }
 
     fn event(address: &str, interface: &str, change: Change) -> Event {

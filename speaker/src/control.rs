@@ -245,7 +245,7 @@ fn log(event: &Event) {
     let Event { address, interface, services, change, .. } = event;
     let service = join(services);
     match change {
-        Part::Announcing { mac, cause } => info!(
+        Part::Announcing { mac, cause, silence } => info!(
             event = "serviceAnnounced",
             ips = %address,
             %interface,
@@ -253,6 +253,7 @@ fn log(event: &Event) {
             service,
             reason = cause.reason(),
             from = cause.from(),
+            silent_ms = silence.map(|silence| silence.as_millis()),
             "announcing"
         ),
         Part::Withdrawn(cause) => info!(

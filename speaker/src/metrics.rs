@@ -8,7 +8,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
 use crate::announcer::Kind;
@@ -18,9 +19,11 @@ use crate::report::Reports;
 
 /// What the names of all metrics begin with.
 const PREFIX: &str = "ferrolb_speaker";
+/// Durations of take-overs that are told apart, in seconds: fine where they are promised to be, half a second and one.
+const TAKEOVERS: [f64; 12] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0];
 
 /// All metrics of the speaker but for what it owns. Clones count the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Metrics {
     questions: Family<PortLabels, Counter>,
     answers: Family<PortLabels, Counter>,
@@ -31,6 +34,7 @@ pub struct Metrics {
     probes: Family<PortLabels, Counter>,
     offers: Family<PortLabels, Counter>,
     moves: Family<MoveLabels, Counter>,
+    takeovers: Histogram,
     conflicts: Counter,
     send_errors: Family<PortLabels, Counter>,
     kernel_drops: Family<PortLabels, Counter>,
@@ -107,6 +111,29 @@ struct ResultLabels {
     result: &'static str,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            questions: Family::default(),
+            answers: Family::default(),
+            throttled: Family::default(),
+            announcements: Family::default(),
+            waiting: Family::default(),
+            watching: Family::default(),
+            probes: Family::default(),
+            offers: Family::default(),
+            moves: Family::default(),
+            takeovers: Histogram::new(TAKEOVERS),
+            conflicts: Counter::default(),
+            send_errors: Family::default(),
+            kernel_drops: Family::default(),
+            malformed: Family::default(),
+            renewals: RenewalMetrics::default(),
+            events_dropped: Counter::default(),
+        }
+    }
+}
+
 impl Metrics {
     /// Adds the metrics to a registry, under `ferrolb_speaker_`.
     pub fn register(&self, registry: &mut Registry) {
@@ -151,6 +178,12 @@ impl Metrics {
             "moves",
             "Addresses that this node began or ceased to announce on an interface, by direction (gained or lost) and cause",
             self.moves.clone(),
+        );
+        registry.register_with_unit(
+            "takeover",
+            "Time from the first question of this node that a node found dead left unanswered, to when this node announces an address of it",
+            Unit::Seconds,
+            self.takeovers.clone(),
         );
         registry.register(
             "conflicts",
@@ -216,7 +249,12 @@ impl Metrics {
     /// Counts a change of what the node does for an address.
     pub fn count_change(&self, change: &Change) {
         let (direction, cause) = match change {
-            Change::Announcing { cause, .. } => ("gained", cause.reason()),
+            Change::Announcing { cause, silence, .. } => {
+                if let Some(silence) = silence {
+                    self.takeovers.observe(silence.as_secs_f64());
+                }
+                ("gained", cause.reason())
+            }
             Change::Withdrawn(cause) => ("lost", cause.reason()),
             Change::Conflict { .. } => {
                 self.conflicts.inc();
@@ -290,14 +328,16 @@ impl RenewalMetrics {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use ferrolb_crds::Role;
     use k8s_openapi::jiff::Timestamp;
     use prometheus_client::encoding::text::encode;
 
     use super::*;
-    use crate::ownership::ServiceName;
+    use crate::ownership::{GainCause, ServiceName};
     use crate::report::ServiceReport;
+    use crate::wire::Mac;
 
     #[test]
     fn metrics_have_names_units_and_help() {
@@ -324,6 +364,13 @@ mod tests {
         metrics.count_malformed("truncated");
         metrics.renewals().count(true);
         metrics.dropped_events().inc();
+        let took = |silence| Change::Announcing {
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            cause: GainCause::NodeSilent("node-2".into()),
+            silence,
+        };
+        metrics.count_change(&took(Some(Duration::from_millis(370))));
+        metrics.count_change(&took(None));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
@@ -336,6 +383,10 @@ mod tests {
             r#"ferrolb_speaker_frames_malformed_total{reason="truncated"} 1"#,
             r#"ferrolb_speaker_lease_renewals_total{result="success"} 1"#,
             "ferrolb_speaker_events_dropped_total 1",
+            r#"ferrolb_speaker_moves_total{direction="gained",cause="NodeSilent"} 2"#,
+            r#"ferrolb_speaker_takeover_seconds_bucket{le="0.3"} 0"#,
+            r#"ferrolb_speaker_takeover_seconds_bucket{le="0.4"} 1"#,
+            "ferrolb_speaker_takeover_seconds_count 1",
             "# HELP ferrolb_speaker_owner 1 for each address",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");

@@ -229,7 +229,11 @@ mod tests {
             link: LinkId(link),
             interface: format!("eth{link}").into(),
             services: [].into(),
-            change: Change::Announcing { mac: Mac([2, 0, 0, 0, 0, 1]), cause: GainCause::Unclaimed },
+            change: Change::Announcing {
+                mac: Mac([2, 0, 0, 0, 0, 1]),
+                cause: GainCause::Unclaimed,
+                silence: None,
+            },
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Neighbour {
     pub(super) verdict: Verdict,
     /// When that was found.
     pub(super) found: Option<Instant>,
+    /// Of that silence the first question which was not answered.
+    pub(super) silent_since: Option<Instant>,
     /// What it asked this node alone for last, of what this node owns: it holds this node to be the owner.
     pub(super) asked: Option<(IpAddr, Instant)>,
     /// When it is asked next whether it is there.
@@ -83,6 +85,7 @@ impl Neighbour {
             speaker: None,
             verdict: Verdict::Fine,
             found: None,
+            silent_since: None,
             asked: None,
             presence_due: now,
             presence_misses: 0,

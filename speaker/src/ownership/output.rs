@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cluster::ServiceName;
 use crate::announcer::Kind;
@@ -75,6 +76,8 @@ pub enum Change {
         mac: Mac,
         /// Why.
         cause: GainCause,
+        /// Where the node of the last owner was found silent: how long ago this node first asked it in vain.
+        silence: Option<Duration>,
     },
     /// The node does not own the address any more, and is silent about it.
     Withdrawn(LossCause),

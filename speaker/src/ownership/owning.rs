@@ -16,6 +16,9 @@ impl Machine {
         let Some(wanted) = self.wanted(address) else { return };
         let placed = (cause == GainCause::Unclaimed).then(|| wanted.candidates.clone());
         let before = self.slots.get(&(link, address)).and_then(|slot| slot.owner).map(|owner| owner.node);
+        let silence = before.filter(|_| matches!(cause, GainCause::NodeSilent(_)));
+        let silence = silence.and_then(|node| self.neighbours.get(&(link, node))?.silent_since);
+        let silence = silence.map(|since| now.saturating_duration_since(since));
         let rivals = before.filter(|node| *node != NodeId::OWN).into_iter().collect();
         let ownership = Ownership {
             services: wanted.services.clone(),
@@ -43,7 +46,7 @@ impl Machine {
         {
             here.asked = now;
         }
-        self.emit(link, address, Change::Announcing { mac, cause });
+        self.emit(link, address, Change::Announcing { mac, cause, silence });
         self.schedule_link(link, now);
         self.consider_move(link, address, now);
     }

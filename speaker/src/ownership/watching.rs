@@ -221,6 +221,10 @@ impl Machine {
         neighbour.check = None;
         // Where its kernel never answered, its silence means nothing.
         if kernel_heard && neighbour.verdict != verdict {
+            // Of a kernel that falls silent later than its speaker the watch tells nothing.
+            let watched = neighbour.watch.as_ref().filter(|_| neighbour.verdict == Verdict::Fine);
+            let watched = watched.and_then(|watch| watch.silent_since);
+            neighbour.silent_since = Some(watched.map_or(check.since, |since| since.min(check.since)));
             neighbour.verdict = verdict;
             neighbour.found = Some(now);
             neighbour.presence_due = now;
