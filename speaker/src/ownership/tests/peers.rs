@@ -1,16 +1,21 @@
 //! Two speakers on one segment, of which one is played.
 
+use ferrolb_placement::Exclusion;
+
 use super::*;
 
 const PEER: NodeId = NodeId(1);
 const PEER_MAC: Mac = Mac([2, 0, 0, 0, 0, 0x20]);
 const PEER4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 12);
+/// A peer that does not answer.
+const UNHEARD: NodeId = NodeId(2);
+const VIP2: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 241);
 
 #[test]
 fn what_an_offerer_said_before_it_was_told_takes_nothing_back() {
     for last in 0..16 {
         let vip = Ipv4Addr::new(192, 168, 2, last);
-        let mut node = beside_owner_of(vip);
+        let mut node = beside_owner_of(&[vip]);
         assert!(node.hears(&Frame { destination: MAC0, ..Arp::probe(PEER_MAC, vip) }), "{vip}: the offer");
         assert!(node.machine.owns(ETH0, vip.into()));
         node.hears(&says(vip, PEER_MAC));
@@ -20,7 +25,7 @@ fn what_an_offerer_said_before_it_was_told_takes_nothing_back() {
 
 #[test]
 fn an_offer_that_waited_while_the_process_was_paused_is_not_taken() {
-    let mut node = beside_owner_of(VIP);
+    let mut node = beside_owner_of(&[VIP]);
     node.now += Duration::from_secs(20);
     let offer = Frame { destination: MAC0, ..Arp::probe(PEER_MAC, VIP) };
     assert!(!node.hears(&offer), "an old one");
@@ -31,7 +36,7 @@ fn an_offer_that_waited_while_the_process_was_paused_is_not_taken() {
 
 #[test]
 fn who_is_named_by_the_owner_that_it_covers_for_is_the_owner() {
-    let mut node = beside_owner_of(VIP);
+    let mut node = beside_owner_of(&[VIP]);
     // The node lives, and its speaker does not.
     for _ in 0..40 {
         node.hears(&says(PEER4, PEER_MAC));
@@ -44,21 +49,113 @@ fn who_is_named_by_the_owner_that_it_covers_for_is_the_owner() {
     assert_eq!(node.events().last().unwrap(), "announcing 192.168.1.240 on eth0: Resumed");
 }
 
-/// A candidate that knows the owner.
-fn beside_owner_of(vip: Ipv4Addr) -> Node {
-    let peer = |name: &str, links| Peer { name: name.into(), live: true, usable: true, owned: None, links };
-    let link = PeerLink { macs: vec![PEER_MAC], ipv4: vec![PEER4], link_local: None };
-    let peers = [(NodeId::OWN, peer("own", vec![])), (PEER, peer("peer", vec![link]))];
+#[test]
+fn an_address_that_its_owner_gave_up_unheard_is_claimed() {
+    let mut node = beside_owner_of(&[VIP, VIP2]);
+    run_beside(&mut node, Duration::from_secs(2), &[VIP, VIP2, PEER4]);
+    assert_eq!(node.events(), [""; 0], "the peer answers for both");
+    run_beside(&mut node, Duration::from_secs(2), &[VIP2, PEER4]);
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: Unclaimed"]);
+}
+
+#[test]
+fn a_take_over_tells_for_how_long_the_node_was_silent() {
+    let mut node = beside_owner_of(&[VIP]);
+    run_beside(&mut node, Duration::from_secs(1), &[VIP, PEER4]);
+    run_beside(&mut node, Duration::from_secs(1), &[]);
+    let gained = node.told.pop_front().expect("it takes over").change;
+    let Change::Announcing { cause, silence: Some(silence), .. } = gained else { panic!("{gained:?}") };
+    assert_eq!(cause, GainCause::NodeSilent("peer".into()));
+    // Three misses, three questions of its own, and a probe.
+    assert_eq!(silence, Duration::from_millis(100 + 2 * 50 + 3 * 50 + 20));
+}
+
+#[test]
+fn who_may_announce_no_more_offers_to_a_heard_candidate_before_an_unheard_one() {
+    let mut node = owner_beside_heard_and_unheard();
+    node.desire([(VIP.into(), left_to([PEER, UNHEARD]))]);
+    node.run(Duration::from_millis(250));
+    let offers: Vec<_> = node.sent.drain(..).filter(|sent| sent.kind == TransmitKind::Offer).collect();
+    assert!(!offers.is_empty() && offers.iter().all(|offer| offer.frame.destination == PEER_MAC));
+    assert!(node.owns(ETH0) && node.events().is_empty(), "it answers until somebody took it");
+    node.hears(&says(VIP, PEER_MAC));
+    node.listen();
+    assert_eq!(node.events(), ["withdrawn 192.168.1.240 on eth0: HandedOver"]);
+}
+
+#[test]
+fn who_may_announce_no_more_leaves_the_address_to_an_unheard_candidate_that_comes_first() {
+    let mut node = owner_beside_heard_and_unheard();
+    node.desire([(VIP.into(), left_to([UNHEARD, PEER]))]);
+    assert_eq!(node.events(), ["withdrawn 192.168.1.240 on eth0: NoCandidate"]);
+    node.run(Duration::from_secs(1));
+    assert!(node.sent.iter().all(|sent| sent.kind != TransmitKind::Offer), "{:?}", node.sent);
+}
+
+/// A candidate that knows the owner of some addresses.
+fn beside_owner_of(vips: &[Ipv4Addr]) -> Node {
     let mut node = Node::with_link();
-    node.machine.set_peers(Arc::new(Peers::from(peers)), node.now);
+    node.machine.set_peers(Arc::new(Peers::from([own(), peer(PEER, "peer", PEER_MAC, PEER4)])), node.now);
     node.hears(&says(PEER4, PEER_MAC));
-    let candidates = [candidate(NodeId::OWN), candidate(PEER)].into();
-    let wanted = DesiredAddress { candidates, first_address: vip.into(), ..first() };
-    node.machine.set_desired(Arc::new(Desired::from([(vip.into(), wanted)])), node.now);
-    node.hears(&says(vip, PEER_MAC));
+    let candidates: Arc<[Candidate]> = [candidate(NodeId::OWN), candidate(PEER)].into();
+    let wanted = |vip: &Ipv4Addr| {
+        let address = IpAddr::from(*vip);
+        (address, DesiredAddress { candidates: candidates.clone(), first_address: address, ..first() })
+    };
+    node.machine.set_desired(Arc::new(vips.iter().map(wanted).collect()), node.now);
+    vips.iter().for_each(|vip| _ = node.hears(&says(*vip, PEER_MAC)));
     node.run(Duration::from_millis(60));
     assert_eq!(node.events(), [""; 0]);
     node
+}
+
+/// The owner of an address beside two other candidates, one of which it never heard.
+fn owner_beside_heard_and_unheard() -> Node {
+    let mut node = Node::with_link();
+    let peers = [
+        own(),
+        peer(PEER, "peer", PEER_MAC, PEER4),
+        peer(UNHEARD, "unheard", Mac([2, 0, 0, 0, 0, 0x30]), Ipv4Addr::new(192, 168, 1, 13)),
+    ];
+    node.machine.set_peers(Arc::new(Peers::from(peers)), node.now);
+    node.hears(&says(PEER4, PEER_MAC));
+    let candidates = [NodeId::OWN, PEER, UNHEARD].map(candidate).into();
+    node.desire([(VIP.into(), DesiredAddress { candidates, ..first() })]);
+    run_beside(&mut node, Duration::from_secs(4), &[PEER4]);
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: Unclaimed"]);
+    node
+}
+
+/// Wanted, and no longer of this node.
+fn left_to(candidates: [NodeId; 2]) -> DesiredAddress {
+    let excluded = Some(Exclusion::ExcludeLabel);
+    DesiredAddress { candidates: candidates.map(candidate).into(), excluded, ..first() }
+}
+
+/// Lets time pass, while the peer answers for some addresses, and another host can be heard.
+fn run_beside(node: &mut Node, time: Duration, answered: &[Ipv4Addr]) {
+    let end = node.now + time;
+    while node.now < end {
+        node.run(Duration::from_millis(5));
+        node.hears(&Arp::question(ASKER, ASKER4, ASKER4));
+        for frame in node.frames() {
+            let Packet::Arp(Arp { operation: Operation::Request, target_ip, .. }) = frame.packet else {
+                continue;
+            };
+            if frame.destination == PEER_MAC && answered.contains(&target_ip) {
+                node.hears(&says(target_ip, PEER_MAC));
+            }
+        }
+    }
+}
+
+fn own() -> (NodeId, Peer) {
+    (NodeId::OWN, Peer { name: "own".into(), live: true, usable: true, owned: None, links: vec![] })
+}
+
+fn peer(node: NodeId, name: &str, mac: Mac, address: Ipv4Addr) -> (NodeId, Peer) {
+    let link = PeerLink { macs: vec![mac], ipv4: vec![address], link_local: None };
+    (node, Peer { name: name.into(), live: true, usable: true, owned: None, links: vec![link] })
 }
 
 /// The peer tells this node who has an address.
