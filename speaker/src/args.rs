@@ -9,6 +9,7 @@ use ferrolb_runtime::client::ClientArgs;
 use ferrolb_runtime::logs::LogArgs;
 
 use crate::net::exclusion::DEFAULT_PATTERNS;
+use crate::timing::TimingArgs;
 
 /// Answers ARP and NDP for the load-balancer addresses that this node announces
 ///
@@ -90,6 +91,11 @@ pub struct RunArgs {
     /// How to log.
     #[command(flatten)]
     pub logs: LogArgs,
+
+    /// How patient the protocol is.
+    // What came after it would be under its heading.
+    #[command(flatten)]
+    pub timing: TimingArgs,
 }
 
 const DEFAULT_HEALTH_SOCKET: &str = "/run/ferrolb/speaker.sock";

@@ -8,6 +8,8 @@ use ferrolb_runtime::client::ClientArgs;
 use crate::args::RunArgs;
 use crate::kube::index::Scope;
 use crate::net::exclusion::{PatternError, Patterns};
+use crate::ownership::Timing;
+use crate::timing::TimingError;
 
 /// How the speaker is to run.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Config {
     pub metrics_bind_address: Option<SocketAddr>,
     /// Where they are served on a Unix socket, if anywhere.
     pub health_socket: Option<PathBuf>,
+    /// Times of the protocol.
+    pub timing: Timing,
     /// Which cluster to talk to.
     pub client: ClientArgs,
 }
@@ -45,6 +49,9 @@ pub enum ConfigError {
     /// Another one.
     #[error("--promiscuous-interfaces: {0}")]
     PromiscuousInterfaces(PatternError),
+    /// Times of the protocol.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
 }
 
 impl TryFrom<RunArgs> for Config {
@@ -60,6 +67,7 @@ impl TryFrom<RunArgs> for Config {
             ignore_exclude_lb,
             metrics_bind_address,
             health_socket,
+            timing,
             client,
             logs: _,
         } = args;
@@ -75,6 +83,7 @@ impl TryFrom<RunArgs> for Config {
             promiscuous: promiscuous_interfaces.parse().map_err(ConfigError::PromiscuousInterfaces)?,
             metrics_bind_address,
             health_socket: Some(health_socket).filter(|path| !path.is_empty()).map(PathBuf::from),
+            timing: Timing::try_from(&timing)?,
             client,
         })
     }
@@ -94,6 +103,7 @@ mod tests {
         assert_eq!(config.namespace, "ferrolb-system");
         assert!(config.patterns.matches("docker0") && !config.patterns.matches("eth0"));
         assert_eq!(config.health_socket, Some("/run/ferrolb/speaker.sock".into()));
+        assert_eq!(config.timing, Timing::default());
     }
 
     #[test]
@@ -109,6 +119,8 @@ mod tests {
         }
         assert!(!config(&[]).unwrap().promiscuous.matches("wlan0"));
         assert!(config(&["--promiscuous-interfaces", "wlan*"]).unwrap().promiscuous.matches("wlan0"));
+        let error = config(&["--retry-interval-ms", "200"]).unwrap_err();
+        assert_eq!(error, ConfigError::Timing(TimingError::Retry { retry: 200, question: 100 }));
         assert_eq!(self::config(&[]).unwrap_err(), ConfigError::NodeName);
         assert_eq!(self::config(&["--node-name", ""]).unwrap_err(), ConfigError::NodeName);
     }

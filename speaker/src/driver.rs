@@ -96,13 +96,13 @@ pub struct Driver {
 pub struct SourceEnded(pub(crate) &'static str);
 
 impl Driver {
-    /// A driver that knows nothing yet. `seed` makes its timing differ from other nodes'.
+    /// A driver that knows nothing yet. `seed` makes when it does something differ from other nodes'.
     ///
     /// # Errors
     /// When the process has too many open files.
-    pub fn new(seed: u64, wiring: Wiring) -> io::Result<Self> {
+    pub fn new(seed: u64, timing: Timing, wiring: Wiring) -> io::Result<Self> {
         Ok(Self {
-            machine: Machine::new(seed, Timing::default()),
+            machine: Machine::new(seed, timing),
             sockets: Sockets::new()?,
             groups: Groups::default(),
             links: Links::new(),

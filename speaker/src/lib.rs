@@ -33,4 +33,5 @@ pub mod responder;
 pub mod run;
 #[cfg(test)]
 mod scripted;
+pub mod timing;
 pub mod wire;

@@ -58,6 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         promiscuous,
         metrics_bind_address,
         health_socket,
+        timing,
         client: client_args,
     } = config;
     let node = scope.node.clone();
@@ -97,7 +98,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         gate: readiness.gate("sockets"),
         metrics: metrics.clone(),
     };
-    let driver = Driver::new(jitter::seed(&node), driver)?;
+    let driver = Driver::new(jitter::seed(&node), timing, driver)?;
     tasks.spawn("wire", on_thread(driver, patterns, links_sender, tasks.shutdown()));
 
     let control = control::Wiring {

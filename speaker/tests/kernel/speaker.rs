@@ -10,7 +10,7 @@ use ferrolb_speaker::driver::{Cluster, Driver, Notice, Wiring};
 use ferrolb_speaker::metrics::Metrics;
 use ferrolb_speaker::net::LinkWatch;
 use ferrolb_speaker::net::exclusion::DEFAULT_PATTERNS;
-use ferrolb_speaker::ownership::{Candidate, DesiredAddress, NodeId};
+use ferrolb_speaker::ownership::{Candidate, DesiredAddress, NodeId, Timing};
 use tokio::sync::{mpsc, watch};
 
 use crate::segment::{route_by_peer, runtime};
@@ -47,7 +47,7 @@ impl Speaker {
         };
         let thread = std::thread::spawn(move || {
             runtime().block_on(async {
-                let driver = Driver::new(1, wiring).unwrap();
+                let driver = Driver::new(1, Timing::default(), wiring).unwrap();
                 let mut watch = LinkWatch::open(DEFAULT_PATTERNS.parse().unwrap()).unwrap();
                 let follow = async {
                     loop {
