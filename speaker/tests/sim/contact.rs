@@ -42,7 +42,8 @@ impl Contact {
                 };
             }
             let client = world.client_speaks && world.network.hears(world.client, by);
-            let hears_nobody = !client && (0..world.nodes.len()).all(|of| !hears(by, of));
+            let stranger = world.stranger.is_some() && world.network.hears(world.client + 1, by);
+            let hears_nobody = !client && !stranger && (0..world.nodes.len()).all(|of| !hears(by, of));
             self.alone_since[by] = hears_nobody.then(|| self.alone_since[by].unwrap_or(world.now));
         }
     }

@@ -199,6 +199,7 @@ impl World {
                     self.network.forget(self.addresses[address]);
                 }
                 self.check(Checks::stranger_gone);
+                self.changed();
             }
             Happening::Look => {
                 self.check(Checks::look);
