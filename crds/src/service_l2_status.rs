@@ -10,6 +10,12 @@ use crate::schema;
 
 /// Condition of a report: a host that is no speaker answers for one of the addresses.
 pub const ADDRESS_CONFLICT: &str = "AddressConflict";
+/// Condition of a report: a host answers for one of the addresses that does so for other hosts' addresses as well.
+pub const PROXY_ARP: &str = "ProxyARP";
+/// Condition of a report: of all that were asked for one of the addresses, not its owner alone answered.
+pub const WRONG_ANSWER: &str = "WrongAnswer";
+/// Condition of a report: one of the addresses is local to the node, and its kernel answers for it.
+pub const STRICT_ARP_REQUIRED: &str = "StrictARPRequired";
 
 /// The spec of a [`ServiceL2Status`], which has none: the object is a report.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

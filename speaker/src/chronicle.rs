@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ferrolb_runtime::events::News;
 
+use crate::finding::Finding;
 use crate::ownership::{Change, Event, GainCause, HandOver, LossCause, ServiceName};
-use crate::wire::Mac;
 
 /// What happened to Services since it was told last, kept from the machine's events. What one Service's addresses have
 /// in common is told in one Event.
@@ -24,7 +24,7 @@ enum Story {
     Announcing,
     TookOver { from: Arc<str>, because: &'static str },
     HandedOver { to: Arc<str>, because: String },
-    AddressConflict(Mac),
+    Found(Finding),
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +52,8 @@ impl Chronicle {
                 self.reported.remove(&event.address);
                 self.lost(cause)
             }
-            Change::Conflict { mac } => Some(Story::AddressConflict(*mac)),
-            Change::Covering { .. } | Change::Uncovered | Change::ConflictOver => None,
+            Change::Found(finding) => Some(Story::Found(finding.clone())),
+            Change::Covering { .. } | Change::Uncovered | Change::Over(_) => None,
         };
         let Some(story) = story else { return };
         for service in event.services.iter() {
@@ -74,7 +74,7 @@ impl Chronicle {
         let news = untold.into_iter().map(|((service, story), places)| {
             let uid = uid(&service).as_deref().map(str::to_owned);
             let (reason, action, note) = story.words(&self.node, &places);
-            let is_warning = matches!(story, Story::AddressConflict(_));
+            let is_warning = matches!(story, Story::Found(_));
             News {
                 namespace: service.namespace,
                 service: service.name,
@@ -130,16 +130,9 @@ impl Story {
                 "HandOver",
                 format!("node {node} handed over {ips} to {to} on {interfaces}: {because}"),
             ),
-            Self::AddressConflict(mac) => ("AddressConflict", "Announce", conflict(*mac, &ips)),
+            Self::Found(finding) => (finding.condition(), "Announce", finding.message(&ips)),
         }
     }
-}
-
-/// What there is to say to people about a host that is no speaker and answers for addresses.
-pub fn conflict(mac: Mac, addresses: &str) -> String {
-    format!(
-        "{mac}, which is no speaker, answers for {addresses} too: find that host and give it another address, or exclude the address from its pool"
-    )
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
@@ -152,6 +145,7 @@ mod tests {
 
     use super::*;
     use crate::link::LinkId;
+    use crate::wire::Mac;
 
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 
@@ -215,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_conflict_is_a_warning_with_the_hardware_address_and_its_end_is_not_told() {
-        let [(reason, note, is_warning)] = &told(Change::Conflict { mac: MAC })[..] else {
+        let [(reason, note, is_warning)] = &told(Change::Found(Finding::AddressConflict { mac: MAC }))[..]
+        else {
             panic!("not one")
         };
         assert_eq!((*reason, *is_warning), ("AddressConflict", true));
@@ -223,7 +218,8 @@ mod tests {
             note.starts_with("02:00:00:00:00:09, which is no speaker, answers for 192.168.1.240 too"),
             "{note}"
         );
-        for change in [Change::ConflictOver, Change::Uncovered, Change::Covering { owner: "node-2".into() }] {
+        let over = Change::Over(Finding::AddressConflict { mac: MAC });
+        for change in [over, Change::Uncovered, Change::Covering { owner: "node-2".into() }] {
             assert_eq!(told(change.clone()), [], "{change:?}");
         }
     }

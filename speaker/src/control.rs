@@ -275,17 +275,24 @@ fn log(event: &Event) {
         Part::Uncovered => {
             info!(event = "serviceUncovered", ips = %address, %interface, service, "not answering for the owner any more");
         }
-        Part::Conflict { mac } => warn!(
-            event = "addressConflict",
+        Part::Found(finding) => warn!(
+            event = "found",
             ips = %address,
             %interface,
             service,
-            %mac,
-            "a host that is no speaker answers for the address"
+            finding = finding.condition(),
+            "{}",
+            finding.message(&address.to_string())
         ),
-        Part::ConflictOver => {
-            info!(event = "addressConflictOver", ips = %address, %interface, service, "no other host answers for the address any more");
-        }
+        Part::Over(finding) => info!(
+            event = "foundOver",
+            ips = %address,
+            %interface,
+            service,
+            finding = finding.condition(),
+            "{} is over",
+            finding.condition()
+        ),
     }
 }
 

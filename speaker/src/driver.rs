@@ -360,7 +360,7 @@ impl Driver {
                 }
             }
             Change::Withdrawn(_) | Change::Uncovered => self.groups.leave(event.link, address),
-            Change::Conflict { .. } | Change::ConflictOver => {}
+            Change::Found(_) | Change::Over(_) => {}
         }
     }
 

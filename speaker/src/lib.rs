@@ -20,6 +20,7 @@ pub mod chronicle;
 pub mod config;
 pub mod control;
 pub mod driver;
+pub mod finding;
 pub mod jitter;
 pub mod kube;
 pub mod lease;

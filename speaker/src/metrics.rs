@@ -35,7 +35,7 @@ pub struct Metrics {
     offers: Family<PortLabels, Counter>,
     moves: Family<MoveLabels, Counter>,
     takeovers: Histogram,
-    conflicts: Counter,
+    findings: Family<ConditionLabels, Counter>,
     send_errors: Family<PortLabels, Counter>,
     kernel_drops: Family<PortLabels, Counter>,
     malformed: Family<ReasonLabels, Counter>,
@@ -107,6 +107,11 @@ struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConditionLabels {
+    condition: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     result: &'static str,
 }
@@ -124,7 +129,7 @@ impl Default for Metrics {
             offers: Family::default(),
             moves: Family::default(),
             takeovers: Histogram::new(TAKEOVERS),
-            conflicts: Counter::default(),
+            findings: Family::default(),
             send_errors: Family::default(),
             kernel_drops: Family::default(),
             malformed: Family::default(),
@@ -186,9 +191,9 @@ impl Metrics {
             self.takeovers.clone(),
         );
         registry.register(
-            "conflicts",
-            "Times that a host that is no speaker was found to answer for an address",
-            self.conflicts.clone(),
+            "findings",
+            "Times that something was found to be wrong with who answers for an address, by condition",
+            self.findings.clone(),
         );
         registry.register("send_errors", "Frames that could not be sent", self.send_errors.clone());
         registry.register(
@@ -256,11 +261,12 @@ impl Metrics {
                 ("gained", cause.reason())
             }
             Change::Withdrawn(cause) => ("lost", cause.reason()),
-            Change::Conflict { .. } => {
-                self.conflicts.inc();
+            Change::Found(finding) => {
+                let labels = ConditionLabels { condition: finding.condition() };
+                self.findings.get_or_create(&labels).inc();
                 return;
             }
-            Change::Covering { .. } | Change::Uncovered | Change::ConflictOver => return,
+            Change::Covering { .. } | Change::Uncovered | Change::Over(_) => return,
         };
         self.moves.get_or_create(&MoveLabels { direction, cause }).inc();
     }

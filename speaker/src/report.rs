@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ferrolb_crds::Role;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::finding::Finding;
 use crate::link::LinkId;
 use crate::ownership::{Change, Desired, Event, ServiceName};
-use crate::wire::Mac;
 
 /// What the node does for Services; `None` while it has not decided yet after its start.
 pub type Reports = Option<Arc<BTreeMap<Arc<ServiceName>, ServiceReport>>>;
@@ -27,7 +27,8 @@ struct Holding {
     /// What the node does, since when and why.
     part: Option<(Role, Timestamp, &'static str)>,
     interface: Arc<str>,
-    conflict: Option<(Mac, Timestamp)>,
+    /// What is wrong with who answers, and since when.
+    findings: Vec<(Finding, Timestamp)>,
 }
 
 /// What the node does for one Service.
@@ -35,7 +36,8 @@ struct Holding {
 pub struct ServiceReport {
     /// The Service's UID, if it is known.
     pub uid: Option<Arc<str>>,
-    /// What the node does; of several things for several addresses, the first of owning, covering, being blocked.
+    /// What the node does; of several things for several addresses, the first of owning, covering, being blocked, and
+    /// watching.
     pub role: Role,
     /// The addresses for which it does that, ascending.
     pub ips: Vec<IpAddr>,
@@ -45,14 +47,19 @@ pub struct ServiceReport {
     pub reason: &'static str,
     /// Since when: the latest of the changes.
     pub since: Timestamp,
-    /// An address that a host answers for that is no speaker, the host's hardware address, and since when.
-    pub conflict: Option<(IpAddr, Mac, Timestamp)>,
+    /// What is wrong with who answers for which addresses, and since when.
+    pub findings: BTreeMap<Finding, (Vec<IpAddr>, Timestamp)>,
 }
 
 impl Holding {
-    /// What is reported for the address; a node that does nothing for it reports that it is kept from it.
+    /// What is reported for the address; a node that does nothing for it reports that it is kept from it, or what it saw.
     fn role(&self) -> Option<(Role, Timestamp, &'static str)> {
-        self.part.or_else(|| self.conflict.map(|(_, since)| (Role::Blocked, since, "AddressConflict")))
+        let found = || {
+            let (finding, since) = self.findings.first()?;
+            let blocks = matches!(finding, Finding::AddressConflict { .. });
+            Some((if blocks { Role::Blocked } else { Role::Watching }, *since, finding.condition()))
+        };
+        self.part.or_else(found)
     }
 }
 
@@ -64,14 +71,14 @@ impl Owned {
         let holding = self.addresses.entry(key).or_insert(Holding {
             part: None,
             interface: interface.clone(),
-            conflict: None,
+            findings: Vec::new(),
         });
         match &event.change {
             Change::Announcing { cause, .. } => holding.part = Some((Role::Owner, at, cause.reason())),
             Change::Covering { .. } => holding.part = Some((Role::Covering, at, "SpeakerSilent")),
             Change::Withdrawn(_) | Change::Uncovered => holding.part = None,
-            Change::Conflict { mac } => holding.conflict = Some((*mac, at)),
-            Change::ConflictOver => holding.conflict = None,
+            Change::Found(finding) => holding.findings.push((finding.clone(), at)),
+            Change::Over(finding) => holding.findings.retain(|(found, _)| found != finding),
         }
         holding.interface = interface;
         if holding.role().is_none() {
@@ -108,10 +115,15 @@ impl Owned {
                     interfaces: Vec::with_capacity(1),
                     reason,
                     since,
-                    conflict: None,
+                    findings: BTreeMap::new(),
                 });
-                if let Some((mac, since)) = holding.conflict {
-                    report.conflict = Some((*address, mac, since));
+                for (finding, since) in &holding.findings {
+                    let (ips, latest) =
+                        report.findings.entry(finding.clone()).or_insert_with(|| (Vec::new(), *since));
+                    if ips.last() != Some(address) {
+                        ips.push(*address);
+                    }
+                    *latest = (*latest).max(*since);
                 }
                 if weight(role) > weight(report.role) {
                     report.ips.clear();
@@ -162,6 +174,7 @@ mod tests {
 
     use super::*;
     use crate::ownership::{DesiredAddress, GainCause, LossCause};
+    use crate::wire::Mac;
 
     #[test]
     fn a_service_is_reported_with_its_addresses_and_interfaces() {
@@ -184,7 +197,7 @@ mod tests {
                 interfaces: ["eth2".into(), "eth3".into()].into(),
                 reason: "Unclaimed",
                 since: at(3),
-                conflict: None,
+                findings: BTreeMap::new(),
             }
         );
         assert_eq!((reports[&name("shared")].ips.len(), reports[&name("shared")].since), (1, at(2)));
@@ -206,21 +219,37 @@ mod tests {
         let mut owned = Owned::default();
         let (v4, v6): (IpAddr, IpAddr) = ("192.168.1.240".parse().unwrap(), "fd00::240".parse().unwrap());
         let desired = desired([(v4, &["web"][..]), (v6, &["web"])]);
-        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        let conflict = Finding::AddressConflict { mac: Mac([2, 0, 0, 0, 0, 9]) };
         let change = |change: Change| Event { change, ..announcing(v4, 2) };
-        owned.apply(&change(Change::Conflict { mac }), at(1));
+        owned.apply(&change(Change::Found(conflict.clone())), at(1));
         let blocked = owned.reports(&desired, |_| None)[&name("web")].clone();
         assert_eq!(
             (blocked.role, blocked.reason, blocked.ips),
             (Role::Blocked, "AddressConflict", [v4].into())
         );
-        assert_eq!(blocked.conflict, Some((v4, mac, at(1))));
+        assert_eq!(blocked.findings[&conflict], (vec![v4], at(1)));
         owned.apply(&announcing(v6, 2), at(2));
         let owner = owned.reports(&desired, |_| None)[&name("web")].clone();
         assert_eq!((owner.role, owner.ips, owned.count()), (Role::Owner, [v6].into(), 1));
-        assert_eq!(owner.conflict, Some((v4, mac, at(1))));
-        owned.apply(&change(Change::ConflictOver), at(3));
-        assert_eq!(owned.reports(&desired, |_| None)[&name("web")].conflict, None);
+        assert_eq!(owner.findings[&conflict], (vec![v4], at(1)));
+        owned.apply(&change(Change::Over(conflict)), at(3));
+        assert!(owned.reports(&desired, |_| None)[&name("web")].findings.is_empty());
+    }
+
+    #[test]
+    fn who_only_saw_that_something_is_wrong_reports_that_it_watches() {
+        let mut owned = Owned::default();
+        let (v4, v6): (IpAddr, IpAddr) = ("192.168.1.240".parse().unwrap(), "fd00::240".parse().unwrap());
+        let desired = desired([(v4, &["web"][..]), (v6, &["web"])]);
+        let wrong = Finding::WrongAnswer { owner: "node-2".into(), mac: None };
+        for (address, link, second) in [(v4, 2, 1), (v4, 3, 2), (v6, 2, 3)] {
+            let change = Change::Found(wrong.clone());
+            owned.apply(&Event { change, ..announcing(address, link) }, at(second));
+        }
+        let report = owned.reports(&desired, |_| None)[&name("web")].clone();
+        assert_eq!((report.role, report.reason, report.since), (Role::Watching, "WrongAnswer", at(3)));
+        assert_eq!(report.findings[&wrong], (vec![v4, v6], at(3)));
+        assert_eq!(owned.count(), 0);
     }
 
     fn announcing(address: IpAddr, link: u32) -> Event {

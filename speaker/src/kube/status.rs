@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use ferrolb_crds::names;
 use ferrolb_crds::service_l2_status::{
-    ADDRESS_CONFLICT, InterfaceInfo, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus,
-    object_name,
+    InterfaceInfo, ServiceL2Status, ServiceL2StatusFields, ServiceL2StatusStatus, object_name,
 };
 use ferrolb_runtime::events::{Events, News};
 use ferrolb_runtime::tasks::Shutdown;
 use ferrolb_runtime::watch::PAGE_SIZE;
 use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
-use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use tokio::sync::{mpsc, watch};
@@ -25,10 +23,8 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::request::{RequestError, answer};
-use crate::chronicle;
 use crate::ownership::ServiceName;
 use crate::report::{Reports, ServiceReport};
-use crate::wire::Mac;
 
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -295,20 +291,31 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
         interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.to_string() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),
-        conditions: report.conflict.map(conflict).into_iter().collect(),
+        conditions: conditions(report),
     }
 }
 
-/// The condition of a report on an address that a host answers for that is no speaker.
-fn conflict((address, mac, since): (IpAddr, Mac, Timestamp)) -> Condition {
-    Condition {
-        type_: ADDRESS_CONFLICT.to_owned(),
-        status: "True".to_owned(),
-        reason: "AnsweredByStranger".to_owned(),
-        message: chronicle::conflict(mac, &address.to_string()),
-        last_transition_time: Time(since),
-        observed_generation: None,
+/// A condition for each kind of thing that is wrong: of several of a kind the first.
+fn conditions(report: &ServiceReport) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = Vec::new();
+    for (finding, (ips, since)) in &report.findings {
+        if conditions.last().is_some_and(|last| last.type_ == finding.condition()) {
+            continue;
+        }
+        conditions.push(Condition {
+            type_: finding.condition().to_owned(),
+            status: "True".to_owned(),
+            reason: finding.reason().to_owned(),
+            message: finding.message(&list(ips)),
+            last_transition_time: Time(*since),
+            observed_generation: None,
+        });
     }
+    conditions
+}
+
+fn list(ips: &[IpAddr]) -> String {
+    ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn object(namespace: &str, status: ServiceL2StatusStatus) -> ServiceL2Status {

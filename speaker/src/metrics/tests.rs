@@ -24,7 +24,7 @@ fn metrics_have_names_units_and_help() {
         role: Role::Owner,
         reason: "Unclaimed",
         since: Timestamp::UNIX_EPOCH,
-        conflict: None,
+        findings: std::collections::BTreeMap::new(),
     };
     let web = ServiceName { namespace: "default".into(), name: "web".into() };
     let (reports, receiver) = watch::channel(Some(Arc::new([(Arc::new(web), report)].into())));

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::cluster::NodeId;
 use super::frames;
-use super::machine::Machine;
+use super::machine::{Machine, Timer};
 use super::output::{GainCause, TransmitKind};
 use super::slot::{Known, Purpose, State};
 use super::standing::Right;
@@ -39,6 +39,7 @@ impl Machine {
             return false;
         }
         if probe {
+            self.hear_audited_owner(link, address, peer);
             self.hear_doubt(link, peer, address, now);
             if let Some(owner) = owner.filter(|owner| *owner != peer) {
                 self.hear_alarm(link, owner, address, now);
@@ -53,10 +54,10 @@ impl Machine {
         let Some(slot) = self.slots.get(&(link, address)) else { return };
         let Some(wanted) = self.wanted(address) else { return };
         let place = |node| wanted.candidates.iter().position(|candidate| candidate.node == node);
+        let goes_first =
+            || matches!((place(peer), place(NodeId::OWN)), (Some(theirs), Some(ours)) if theirs < ours);
         let better = match &slot.state {
-            State::Waiting(Purpose::Own(_)) | State::Probing(Purpose::Own(_), _) => {
-                matches!((place(peer), place(NodeId::OWN)), (Some(theirs), Some(ours)) if theirs < ours)
-            }
+            State::Waiting(Purpose::Own(_)) | State::Probing(Purpose::Own(_), _) => goes_first(),
             State::Waiting(Purpose::Cover) | State::Probing(Purpose::Cover, _) => {
                 let owner = slot.owner.map(|owner| owner.node);
                 owner.is_some_and(|owner| {
@@ -68,8 +69,15 @@ impl Machine {
             | State::Waiting(Purpose::Confirm)
             | State::Probing(Purpose::Confirm, _)
             | State::Owner(_)
-            | State::Covering { .. }
-            | State::Conflict(_) => false,
+            | State::Covering { .. } => false,
+            State::Conflict(_) => {
+                // One that looks whether the stranger is gone is enough.
+                if goes_first() {
+                    let due = now + self.timing.conflict + self.timing.rank;
+                    self.timers.set(Timer::Slot(link, address), Some(due));
+                }
+                return;
+            }
         };
         if better && let Some(slot) = self.slots.get_mut(&(link, address)) {
             if let State::Probing(purpose, _) = std::mem::take(&mut slot.state) {

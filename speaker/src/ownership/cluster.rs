@@ -84,6 +84,12 @@ pub struct PeerLink {
 }
 
 impl PeerLink {
+    /// The addresses that the node itself has here.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let ipv4 = self.ipv4.iter().map(|it| IpAddr::from(*it));
+        ipv4.chain(self.link_local.map(IpAddr::from))
+    }
+
     /// Whether the node itself has an address here, so that its kernel answers for it.
     pub(super) fn has(&self, address: IpAddr) -> bool {
         match address {

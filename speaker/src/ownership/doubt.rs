@@ -35,6 +35,9 @@ impl Machine {
             neighbour.check = None;
             if let Some(watch) = &mut neighbour.watch {
                 (watch.asked, watch.misses, watch.node_misses, watch.due) = (None, 0, 0, now);
+                if let Some(audit) = &mut watch.audit {
+                    audit.restart();
+                }
             }
             neighbour.presence_due = now;
         }
@@ -132,6 +135,7 @@ impl Machine {
         for address in batch {
             self.sweep_one(link, address, now);
         }
+        self.proxies_due(link, now);
         if self.is_deaf(link, now)
             && let Some(here) = self.here.get_mut(&link).filter(|here| here.gateways_due <= now)
         {
@@ -204,7 +208,7 @@ impl Machine {
             .then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
         let sweep = if here.sweep.is_empty() { here.sweep_again } else { Some(now + SWEEP.1) };
         let deaf = (self.is_deaf(link, now) && !self.desired.is_empty()).then_some(here.gateways_due);
-        let due = [doubt, sweep, deaf, here.quiet].into_iter().flatten().min();
+        let due = [doubt, sweep, deaf, here.quiet, here.proxies.due].into_iter().flatten().min();
         self.timers.set(Timer::Link(link), due.map(|due| due.max(now)));
     }
 
@@ -214,8 +218,11 @@ impl Machine {
         let asked = self.neighbours.get(&(link, peer)).and_then(|neighbour| neighbour.asked);
         // A watcher asks the owner, and everybody at the same time when that does not answer.
         let watches = asked.is_some_and(|(asked, at)| asked == address && now < at + WATCHED);
+        // What waited while this process was paused shows what was then.
+        if watches || self.is_behind(now) {
+            return;
+        }
         if let Some(ownership) = self.ownership_mut(link, address)
-            && !watches
             && ownership.rivals.contains(&peer)
         {
             ownership.doubted = Some((peer, until));

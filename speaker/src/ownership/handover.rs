@@ -90,12 +90,15 @@ impl Machine {
         let conflict = self.timing.conflict * 3;
         let offers = if self.breaks(Mutation::OfferRepetition) { 1 } else { OFFERS };
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
+        let proxied = slot.conflict.is_some_and(|stranger| stranger.proxy);
         let Some(ownership) = slot.ownership_mut() else { return };
         let quarrels = ownership.defended.is_some_and(|at| now < at + conflict);
         let Some(offer) = &mut ownership.offer else {
             if !quarrels {
                 ownership.defended = None;
-                self.conflict_over(link, address);
+                if !proxied {
+                    self.conflict_over(link, address);
+                }
             }
             self.settle(link, address, now);
             return;

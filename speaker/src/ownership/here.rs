@@ -10,6 +10,7 @@ use super::hosts::Hosts;
 use super::machine::{Machine, Timer};
 use super::neighbour::Neighbour;
 use super::output::LossCause;
+use super::strangers::Proxies;
 use super::timing::Timing;
 use crate::link::LinkId;
 
@@ -37,6 +38,7 @@ pub(super) struct Here {
     pub(super) quiet: Option<Instant>,
     /// When others were asked for a sign of life.
     pub(super) others_asked: Option<Instant>,
+    pub(super) proxies: Proxies,
     /// When gateways are asked next, while nobody was heard yet.
     pub(super) gateways_due: Instant,
     /// When the next of many questions may be asked.
@@ -55,6 +57,7 @@ impl Here {
             sweep_again: None,
             quiet: None,
             others_asked: None,
+            proxies: Proxies::default(),
             gateways_due: now,
             free: now,
         }

@@ -168,6 +168,7 @@ impl Machine {
         let previous = std::mem::replace(&mut self.desired, Arc::clone(&desired));
         let links: Vec<LinkId> = self.here.keys().copied().collect();
         for &address in previous.keys().filter(|address| !desired.contains_key(*address)) {
+            self.hints.remove(&address);
             for &link in &links {
                 self.settle(link, address, now);
             }

@@ -16,15 +16,16 @@
 //! | probing | asks whether somebody answers before it does | `settle`, `asking` |
 //! | owner | answers, announces, and hands over when it should go | `handover`, `doubt` |
 //! | covering | answers in the name of an owner whose speaker is silent, while its node is not | `covering` |
-//! | conflict | leaves the address to a host that is no speaker | `statements` |
+//! | conflict | leaves the address to a host that is no speaker | `strangers` |
 //!
-//! Beside that it watches peers (`watching`), and stops in good order (`stopping`). Who may own what, and in which
+//! Beside that it watches peers (`watching`, `audit`), and stops in good order (`stopping`). Who may own what, and in which
 //! order, is in `standing`; all times are in [`Timing`].
 //!
 //! This module and its children import no client, no socket and no clock. Time is an argument.
 
 mod answering;
 mod asking;
+mod audit;
 mod cluster;
 mod covering;
 mod doubt;
@@ -46,6 +47,7 @@ mod slot;
 mod standing;
 mod statements;
 mod stopping;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod timers;

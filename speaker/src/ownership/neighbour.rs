@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::audit::Audit;
 use super::timing::Timing;
 use crate::wire::Mac;
 
@@ -63,6 +64,8 @@ pub(super) struct Watch {
     pub(super) silent_since: Option<Instant>,
     /// When others may be told again.
     pub(super) alarm_due: Option<Instant>,
+    /// Of its watchers this node is the one that audits it.
+    pub(super) audit: Option<Audit>,
 }
 
 /// The peer is being checked: three questions, 50 ms apart.
@@ -99,8 +102,9 @@ impl Neighbour {
     /// When something is due about it.
     pub(super) fn due(&self) -> Instant {
         let watch = self.watch.as_ref().map(|watch| watch.due);
+        let audit = self.watch.as_ref().and_then(|watch| Some(watch.audit.as_ref()?.due));
         let check = self.check.map(|check| check.due);
-        [watch, check].into_iter().flatten().fold(self.presence_due, Instant::min)
+        [watch, audit, check].into_iter().flatten().fold(self.presence_due, Instant::min)
     }
 
     /// Whether it should have answered and did not.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::cluster::ServiceName;
 use crate::announcer::Kind;
+use crate::finding::Finding;
 use crate::link::LinkId;
 use crate::wire::{Frame, Mac};
 
@@ -88,13 +89,10 @@ pub enum Change {
     },
     /// The node does not answer for the owner any more.
     Uncovered,
-    /// A host that is no speaker answers for the address, beside this node or in its place.
-    Conflict {
-        /// Its hardware address.
-        mac: Mac,
-    },
-    /// No such host answers any more.
-    ConflictOver,
+    /// Something is wrong with who answers.
+    Found(Finding),
+    /// It is not any more, or somebody else looks.
+    Over(Finding),
 }
 
 /// Why a node began to announce an address.

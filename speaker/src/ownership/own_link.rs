@@ -76,8 +76,22 @@ impl Machine {
         }
     }
 
+    /// Asks everybody for a peer that is silent: a switch that answers from memory is somebody as well.
+    fn ask_everybody_for(&mut self, link: LinkId, node: NodeId, now: Instant) {
+        let links = self.peer(node).filter(|_| node != NodeId::OWN).map(|peer| peer.links.as_slice());
+        let addresses: Vec<IpAddr> =
+            links.unwrap_or_default().iter().filter_map(|link| link.addresses().next()).collect();
+        for address in addresses {
+            self.ask_everybody(link, address, now);
+        }
+    }
+
     pub(super) fn ask_others(&mut self, link: LinkId, except: NodeId, now: Instant) {
-        self.ask_gateways(link, now);
+        if self.link(link).is_some_and(|here| here.gateways.is_empty()) {
+            self.ask_everybody_for(link, except, now);
+        } else {
+            self.ask_gateways(link, now);
+        }
         let others = self.neighbours_on(link).filter(|(node, it)| *node != except && it.takes_part());
         for node in others.map(|(node, _)| node).take(OTHERS).collect::<Vec<_>>() {
             self.ask_node(link, node);

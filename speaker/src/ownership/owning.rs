@@ -35,7 +35,10 @@ impl Machine {
             covered: false,
         };
         self.back_up(link, address);
-        self.conflict_over(link, address);
+        let Some(slot) = self.slots.get(&(link, address)) else { return };
+        if slot.conflict.is_some_and(|stranger| !stranger.proxy) {
+            self.conflict_over(link, address);
+        }
         self.set_owner(link, address, None, now);
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         slot.state = State::Owner(Box::new(ownership));
@@ -82,6 +85,9 @@ impl Machine {
         (slot.hinted, slot.asked) = (false, None);
         let before = std::mem::replace(&mut slot.owner, owner);
         let (before, after) = (before.map(|it| it.node), owner.map(|it| it.node));
+        if before != after {
+            self.found_right(link, address);
+        }
         if let Some(node) = before.filter(|_| before != after)
             && let Some(addresses) = self.owners.get_mut(&(link, node))
         {
@@ -126,13 +132,5 @@ impl Machine {
         self.timers.set(Timer::Slot(link, address), None);
         self.set_owner(link, address, None, now);
         self.slots.remove(&(link, address));
-    }
-
-    /// No stranger answers for an address any more, or not in this node's place.
-    pub(super) fn conflict_over(&mut self, link: LinkId, address: IpAddr) {
-        let conflict = self.slots.get_mut(&(link, address)).and_then(|slot| slot.conflict.take());
-        if conflict.is_some() {
-            self.emit(link, address, Change::ConflictOver);
-        }
     }
 }

@@ -28,7 +28,7 @@ impl Machine {
         match (&slot.state, right) {
             (State::Owner(_), Right::May) => {
                 // The stranger was a speaker that was not known yet.
-                if slot.conflict.is_some_and(|mac| self.by_mac.contains_key(&mac)) {
+                if slot.conflict.is_some_and(|stranger| self.by_mac.contains_key(&stranger.mac)) {
                     self.conflict_over(link, address);
                     self.sweep_one(link, address, now);
                 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::cluster::{Candidate, NodeId, ServiceName};
 use super::output::{GainCause, HandOver};
+use crate::finding::Finding;
 use crate::wire::Mac;
 
 /// One address on one link.
@@ -18,7 +19,29 @@ pub(super) struct Slot {
     /// The first question to the owner that it did not answer since.
     pub(super) asked: Option<Instant>,
     /// The host that is no speaker and answered last, while that is told as a conflict.
-    pub(super) conflict: Option<Mac>,
+    pub(super) conflict: Option<Stranger>,
+    /// What was told of the answers to questions to everybody, where another node owns the address.
+    pub(super) wrong: Option<Finding>,
+    /// Such a question that was just asked.
+    pub(super) audited: Option<Audited>,
+}
+
+/// A host that is no speaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stranger {
+    pub(super) mac: Mac,
+    /// It answers for other hosts' addresses as well.
+    pub(super) proxy: bool,
+}
+
+/// A question to everybody for what another node owns, and who answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Audited {
+    pub(super) owner: NodeId,
+    /// The owner did.
+    pub(super) answers: bool,
+    /// Somebody named another hardware address.
+    pub(super) other: Option<Mac>,
 }
 
 /// An owner, and the hardware address that answers name.

@@ -15,7 +15,8 @@ use super::output::LossCause;
 use super::slot::Slot;
 use crate::link::{Link, LinkId};
 
-/// The longest that a preferred node has to be usable before it takes over.
+/// The longest that a preferred node has to be usable before it takes over. What it did before it was usable for so long
+/// is forgotten.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What this node may do for an address on a link.
@@ -55,6 +56,9 @@ impl Machine {
             let usability = match (known.and_then(|known| known.since), peer.usable && peer.live) {
                 (Some(since), true) => Usability { since: Some(since), hold },
                 (None, true) => Usability { since: Some(now), hold },
+                (Some(since), false) if now >= since + LONGEST => {
+                    Usability { since: None, hold: self.timing.preference }
+                }
                 (Some(_), false) => Usability { since: None, hold: (hold * 2).min(LONGEST) },
                 (None, false) => Usability { since: None, hold },
             };

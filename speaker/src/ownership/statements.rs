@@ -7,11 +7,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::cluster::NodeId;
 use super::frames;
-use super::machine::{Machine, Timer};
+use super::machine::Machine;
 use super::mutation::Mutation;
 use super::neighbour::Verdict;
-use super::output::{Change, GainCause, LossCause, TransmitKind};
-use super::slot::{Known, Ownership, Purpose, State};
+use super::output::{GainCause, LossCause, TransmitKind};
+use super::slot::{Known, Ownership, State};
 use super::standing::Right;
 use super::watching::Life;
 use crate::announcer::Kind;
@@ -42,7 +42,7 @@ pub(super) struct Statement {
 
 /// Whom a statement names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Named {
+pub(super) enum Named {
     Us,
     Peer(NodeId),
     Stranger,
@@ -51,8 +51,9 @@ enum Named {
 impl Machine {
     pub(super) fn hear_statement(&mut self, link: LinkId, said: &Statement, now: Instant) {
         let speaker = self.by_mac.get(&said.by).copied();
-        if let Some(peer) = speaker {
-            self.hear_life(link, peer, said, now);
+        match speaker {
+            Some(peer) => self.hear_life(link, peer, said, now),
+            None => self.hear_proxy(link, said, now),
         }
         if !self.slots.contains_key(&(link, said.address)) {
             return;
@@ -64,6 +65,7 @@ impl Machine {
             // A card of a peer that its Lease does not tell yet.
             peer.or(speaker.filter(|_| said.by == said.receiver)).map_or(Named::Stranger, Named::Peer)
         };
+        self.hear_audited(link, said, named);
         match named {
             Named::Us => self.hear_own_name(link, said.address, speaker, now),
             Named::Peer(node) => self.hear_peer_named(link, said, speaker, node, now),
@@ -136,7 +138,7 @@ impl Machine {
         if !itself && self.verdict(link, node) == Verdict::Dead {
             return;
         }
-        let known = Known { node, mac: said.receiver };
+        let (known, audited) = (Known { node, mac: said.receiver }, self.is_audited(link, said, node));
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         if itself {
             slot.asked = None;
@@ -179,6 +181,7 @@ impl Machine {
                 self.set_owner(link, address, Some(known), now);
             }
             State::Conflict(_) => {}
+            State::Backup if audited => {}
             State::Backup | State::Waiting(_) | State::Probing(..) => {
                 if itself || speaker.is_some() || slot.owner.is_none() {
                     self.set_owner(link, address, Some(known), now);
@@ -186,42 +189,6 @@ impl Machine {
                     self.conflict_over(link, address);
                 }
             }
-        }
-    }
-
-    /// A host that is no speaker says that it has the address.
-    pub(super) fn hear_stranger(&mut self, link: LinkId, address: IpAddr, mac: Mac, now: Instant) {
-        let conflict = self.timing.conflict;
-        let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
-        match &mut slot.state {
-            State::Owner(ownership) => {
-                // RFC 5227 section 2.4: defend, but not without end.
-                if ownership.defended.is_some_and(|at| now < at + conflict) {
-                    return;
-                }
-                ownership.defended = Some(now);
-                let known = slot.conflict.replace(mac) == Some(mac);
-                self.announce_now(link, address, now);
-                if !known {
-                    self.emit(link, address, Change::Conflict { mac });
-                }
-                if self.timers.get(Timer::Slot(link, address)).is_none() {
-                    self.timers.set(Timer::Slot(link, address), Some(now + conflict * 3));
-                }
-            }
-            State::Probing(Purpose::Own(_), _) => {
-                slot.state = State::Conflict(mac);
-                let known = slot.conflict.replace(mac) == Some(mac);
-                self.timers.set(Timer::Slot(link, address), Some(now + conflict));
-                if !known {
-                    self.emit(link, address, Change::Conflict { mac });
-                }
-            }
-            State::Backup
-            | State::Waiting(_)
-            | State::Probing(..)
-            | State::Covering { .. }
-            | State::Conflict(_) => {}
         }
     }
 
@@ -278,27 +245,38 @@ impl Machine {
 
     /// Tells another owner that this one stays.
     fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        self.announce_again(link, address, |ownership| &mut ownership.insisted, now);
+        if self.is_time(link, address, |ownership| &mut ownership.insisted, now) {
+            self.announce_now(link, address, now);
+        }
     }
 
-    /// Announces an address that a peer asked everybody for.
+    /// Announces an address that a peer asked everybody for. One in doubt repeats that, as it may have been said unheard:
+    /// another owner would yield to a claim.
     pub(super) fn tell_everybody(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        self.announce_again(link, address, |ownership| &mut ownership.told, now);
+        if !self.is_time(link, address, |ownership| &mut ownership.told, now) {
+            return;
+        }
+        if self.shows_doubt(link, address, now) {
+            self.send_probe(link, address, now);
+        } else {
+            self.announce_now(link, address, now);
+        }
     }
 
-    /// Announces an owned address at once, unless it was done a moment ago for the same reason.
-    fn announce_again(
+    /// Whether an owner may say something again that it said last then; it is held to say it now.
+    fn is_time(
         &mut self,
         link: LinkId,
         address: IpAddr,
         last: impl Fn(&mut Ownership) -> &mut Option<Instant>,
         now: Instant,
-    ) {
-        let Some(last) = self.ownership_mut(link, address).map(last) else { return };
-        if last.is_none_or(|at| now >= at + INSIST) {
+    ) -> bool {
+        let Some(last) = self.ownership_mut(link, address).map(last) else { return false };
+        let is_time = last.is_none_or(|at| now >= at + INSIST);
+        if is_time {
             *last = Some(now);
-            self.announce_now(link, address, now);
         }
+        is_time
     }
 
     /// Announces an address at once, outside the budget.

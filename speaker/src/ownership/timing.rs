@@ -21,6 +21,8 @@ pub struct Timing {
     pub unasked: Duration,
     /// An owner in doubt, and a node that covers, probe this often.
     pub reprobe: Duration,
+    /// What an owner has is asked of everybody this often, an address at a time.
+    pub audit: Duration,
     /// A process that could not run for so long can't know what happened meanwhile.
     pub pause: Duration,
     /// A peer that is silent is asked this often.
@@ -60,6 +62,7 @@ impl Default for Timing {
             placement_probes: 2,
             unasked: ms(1500),
             reprobe: ms(1000),
+            audit: ms(5000),
             pause: ms(1000),
             presence_silent: ms(1000),
             presence: ms(30_000),

@@ -37,20 +37,21 @@ impl Machine {
         }
         let keys: Vec<(LinkId, NodeId)> = self.neighbours.keys().copied().collect();
         for (link, node) in keys {
-            let watches = self.owners.contains_key(&(link, node)) && self.is_watcher(link, node);
+            let owns = self.owners.contains_key(&(link, node));
+            let place = if owns { self.watcher_place(link, node) } else { None };
+            self.set_audit(link, node, place == Some(0), now);
             let Some(neighbour) = self.neighbours.get_mut(&(link, node)) else { continue };
-            if watches != neighbour.watch.is_some() {
-                neighbour.watch = watches.then(|| Watch::new(now));
+            if place.is_some() != neighbour.watch.is_some() {
+                neighbour.watch = place.is_some().then(|| Watch::new(now));
+                self.set_audit(link, node, place == Some(0), now);
                 self.schedule_neighbour(link, node);
             }
         }
     }
 
-    fn is_watcher(&self, link: LinkId, owner: NodeId) -> bool {
-        let Some(neighbour) = self.neighbours.get(&(link, owner)) else { return false };
-        if neighbour.heard.is_none() {
-            return false;
-        }
+    /// This node's place among the watchers of an owner, from 0, if it is one.
+    fn watcher_place(&self, link: LinkId, owner: NodeId) -> Option<usize> {
+        self.neighbours.get(&(link, owner))?.heard?;
         let hash = |node: NodeId| {
             let names = [self.name_of(node), self.name_of(owner)];
             xxh3_64(&[names[0].as_bytes(), &[0], names[1].as_bytes()].concat())
@@ -62,12 +63,13 @@ impl Machine {
                 && self.peer(*node).is_some_and(|peer| peer.live)
                 && hash(*node) > own
         });
-        before.take(WATCHERS).count() < WATCHERS
+        Some(before.take(WATCHERS).count()).filter(|place| *place < WATCHERS)
     }
 
     pub(super) fn neighbour_due(&mut self, link: LinkId, node: NodeId, now: Instant) {
         self.ask_presence(link, node, now);
         self.watch(link, node, now);
+        self.audit(link, node, now);
         self.check(link, node, now);
         self.schedule_neighbour(link, node);
     }
@@ -86,7 +88,7 @@ impl Machine {
     }
 
     /// The address of an owner that comes after another one in turn.
-    fn next_of(&self, link: LinkId, node: NodeId, cursor: Option<IpAddr>) -> Option<IpAddr> {
+    pub(super) fn next_of(&self, link: LinkId, node: NodeId, cursor: Option<IpAddr>) -> Option<IpAddr> {
         let addresses = self.owners.get(&(link, node))?;
         let after = cursor.and_then(|cursor| {
             addresses.range((std::ops::Bound::Excluded(cursor), std::ops::Bound::Unbounded)).next()
@@ -149,7 +151,7 @@ impl Machine {
         asked.is_some_and(|at| now >= at + time)
     }
 
-    fn watch_mut(&mut self, link: LinkId, node: NodeId) -> Option<&mut Watch> {
+    pub(super) fn watch_mut(&mut self, link: LinkId, node: NodeId) -> Option<&mut Watch> {
         self.neighbours.get_mut(&(link, node))?.watch.as_mut()
     }
 
@@ -248,6 +250,7 @@ impl Watch {
             node_misses: 0,
             silent_since: None,
             alarm_due: None,
+            audit: None,
         }
     }
 }

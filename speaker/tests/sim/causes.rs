@@ -18,10 +18,8 @@ impl Checks {
         let fault = match change {
             Change::Announcing { cause, .. } => self.judge_gain(world, port, address, cause),
             Change::Withdrawn(cause) => self.judge_loss(world, port, address, cause),
-            Change::Conflict { .. } if !self.may_conflict(world, address) => Some("nobody else has it"),
-            Change::Conflict { .. } | Change::ConflictOver | Change::Covering { .. } | Change::Uncovered => {
-                None
-            }
+            Change::Found(_) if !self.may_conflict(world, address) => Some("nobody else has it"),
+            Change::Found(_) | Change::Over(_) | Change::Covering { .. } | Change::Uncovered => None,
         };
         if let Some(fault) = fault {
             let address = world.addresses[address];
@@ -157,6 +155,7 @@ impl Checks {
     /// Whether a host that is no speaker may have said to have an address: a stranger, a switch that remembers one, or a
     /// node whose Lease was not seen yet.
     fn may_conflict(&self, world: &World, address: usize) -> bool {
-        world.stranger == Some(address) || !self.promise.calm || self.promise.conflicts
+        let stranger = world.stranger == Some(address) || world.now < self.conflict_until;
+        stranger || !self.promise.calm || self.promise.conflicts
     }
 }

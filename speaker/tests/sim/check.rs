@@ -43,7 +43,7 @@ pub(crate) struct Checks {
     addresses: Vec<Seen>,
     healed: Option<u64>,
     /// Until when addresses that a stranger had may go unanswered.
-    conflict_until: u64,
+    pub(crate) conflict_until: u64,
     pub(crate) struck: Option<u64>,
     broken: Option<Broken>,
 }
@@ -149,7 +149,7 @@ impl Checks {
                 seen.owners &= !(1 << port);
                 seen.lost[port] = world.now;
             }
-            Change::Covering { .. } | Change::Uncovered | Change::Conflict { .. } | Change::ConflictOver => {}
+            Change::Covering { .. } | Change::Uncovered | Change::Found(_) | Change::Over(_) => {}
         }
     }
 

@@ -177,7 +177,7 @@ impl Stage {
             let report = ServiceReport {
                 uid: Some(format!("uid-{service}").into()),
                 role: Role::Owner,
-                conflict: None,
+                findings: BTreeMap::new(),
                 ips: [ip.parse().unwrap()].into(),
                 interfaces: ["eth0".into()].into(),
                 reason: "Unclaimed",
@@ -227,7 +227,7 @@ fn written(service: &str, ip: &str) -> Value {
     let report = ServiceReport {
         uid: None,
         role: Role::Owner,
-        conflict: None,
+        findings: BTreeMap::new(),
         ips: [ip.parse().unwrap()].into(),
         interfaces: ["eth0".into()].into(),
         reason: "Resumed",

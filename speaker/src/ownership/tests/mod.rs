@@ -2,9 +2,11 @@
 
 mod announcing;
 mod answers;
+mod audit;
 mod links;
 mod peers;
 mod segments;
+mod strangers;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -141,8 +143,10 @@ impl Node {
                 Change::Withdrawn(cause) => format!("withdrawn {address} on {interface}: {}", cause.reason()),
                 Change::Covering { owner } => format!("covering {address} on {interface} for {owner}"),
                 Change::Uncovered => format!("not covering {address} on {interface}"),
-                Change::Conflict { mac } => format!("conflict over {address} on {interface} with {mac}"),
-                Change::ConflictOver => format!("no conflict over {address} on {interface}"),
+                Change::Found(found) => {
+                    format!("{}: {}", found.condition(), found.message(&address.to_string()))
+                }
+                Change::Over(found) => format!("no {} of {address} on {interface}", found.condition()),
             })
             .collect()
     }

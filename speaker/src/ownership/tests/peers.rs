@@ -4,9 +4,9 @@ use ferrolb_placement::Exclusion;
 
 use super::*;
 
-const PEER: NodeId = NodeId(1);
-const PEER_MAC: Mac = Mac([2, 0, 0, 0, 0, 0x20]);
-const PEER4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 12);
+pub(super) const PEER: NodeId = NodeId(1);
+pub(super) const PEER_MAC: Mac = Mac([2, 0, 0, 0, 0, 0x20]);
+pub(super) const PEER4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 12);
 /// A peer that does not answer.
 const UNHEARD: NodeId = NodeId(2);
 const VIP2: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 241);
@@ -93,7 +93,7 @@ fn who_may_announce_no_more_leaves_the_address_to_an_unheard_candidate_that_come
 }
 
 /// A candidate that knows the owner of some addresses.
-fn beside_owner_of(vips: &[Ipv4Addr]) -> Node {
+pub(super) fn beside_owner_of(vips: &[Ipv4Addr]) -> Node {
     let mut node = Node::with_link();
     node.machine.set_peers(Arc::new(Peers::from([own(), peer(PEER, "peer", PEER_MAC, PEER4)])), node.now);
     node.hears(&says(PEER4, PEER_MAC));
@@ -159,7 +159,7 @@ fn peer(node: NodeId, name: &str, mac: Mac, address: Ipv4Addr) -> (NodeId, Peer)
 }
 
 /// The peer tells this node who has an address.
-fn says(address: Ipv4Addr, receiver: Mac) -> Frame {
+pub(super) fn says(address: Ipv4Addr, receiver: Mac) -> Frame {
     let question = Arp::question(MAC0, ASKER4, address);
     let Packet::Arp(question) = question.packet else { panic!("not ARP") };
     Frame { source: PEER_MAC, destination: MAC0, ..question.reply_from(receiver) }
