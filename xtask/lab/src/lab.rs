@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -17,6 +18,7 @@ use crate::host::Host;
 use crate::namespace;
 use crate::node::full;
 use crate::plan::{CLIENT, CONTROL_PLANE, Role};
+use crate::probe::Mac;
 use crate::shared::{Shared, end, stop_starting};
 use crate::store::{State, Store};
 
@@ -82,6 +84,19 @@ impl Lab {
     /// The host that is no part of the cluster.
     pub fn client(&self) -> Result<Host> {
         self.host(CLIENT)
+    }
+
+    /// The name of the node whose first link has a hardware address.
+    pub fn node_of(&self, mac: Mac) -> Result<String> {
+        let plan = self.state()?.plan;
+        let node = plan.hosts.iter().find(|host| host.is_node() && host.mac() == mac.to_string());
+        node.map(|node| node.name.clone()).with_context(|| format!("{mac} is no node's"))
+    }
+
+    /// Waits until a workload, such as `daemonset/ferrolb-speaker`, is as its newest revision says.
+    pub fn await_rollout(&self, namespace: &str, workload: &str, patience: Duration) -> Result<()> {
+        let timeout = format!("--timeout={}s", patience.as_secs());
+        self.kubectl(["rollout", "status", "--namespace", namespace, workload, &timeout]).map(drop)
     }
 
     /// The API server.

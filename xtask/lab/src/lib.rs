@@ -39,6 +39,7 @@ mod store;
 
 pub use builder::LabBuilder;
 pub use cache::cache_dir;
+pub use clock::eventually;
 pub use control_plane::ApiServer;
 pub use ferrolb::Ferrolb;
 pub use host::Host;

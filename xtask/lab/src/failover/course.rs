@@ -6,11 +6,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::fault::Fault;
 use super::sight::{Outcome, Sight};
-use super::stage::{EXCLUDE, Kind, SERVICE, Stage, eventually};
+use super::stage::{EXCLUDE, Kind, PATIENCE, SERVICE, Stage};
 use crate::parts::SPEAKER;
 use crate::plan::Role;
 use crate::probe::Mac;
-use crate::{Host, clock};
+use crate::{Host, clock, eventually};
 
 /// How long a fault lasts that passes by itself.
 const PASSING: Duration = Duration::from_secs(3);
@@ -280,7 +280,7 @@ impl Stage {
         let of_node = format!("--field-selector=spec.nodeName={}", node.name());
         let ready = "--output=jsonpath={.items[*].status.containerStatuses[*].ready}";
         let component = "--selector=app.kubernetes.io/component=speaker";
-        eventually(|| {
+        eventually(PATIENCE, || {
             node.exec_ok(["pgrep", "--exact", "--oldest", SPEAKER])?;
             let state = self.lab.kubectl([
                 "get",

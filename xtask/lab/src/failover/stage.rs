@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::parts::SPEAKER;
 use crate::plan::Role;
 use crate::probe::{Mac, ResolveProbe};
-use crate::{Ferrolb, Host, Lab, clock};
+use crate::{Ferrolb, Host, Lab, eventually};
 
 /// How long anything may take to come to rest.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 /// A better candidate may take an address over that was placed less than this ago.
 const PLACED: Duration = Duration::from_secs(31);
 /// How long a speaker takes at most to be heard by all peers, once it is ready.
@@ -91,24 +91,24 @@ impl Stage {
         lab.kubectl(["label", "node", &last, "ferrolb-lab/servers="])?;
         lab.kubectl(["apply", "--filename", &manifest.to_string_lossy()])?;
         let mut stage = Self { lab, kind: Kind::Full, binaries: PathBuf::new(), addresses: Vec::new() };
-        stage.await_rollout("ferrolb-system", "deployment/ferrolb-operator")?;
-        stage.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker")?;
+        stage.lab.await_rollout("ferrolb-system", "deployment/ferrolb-operator", PATIENCE)?;
+        stage.lab.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker", PATIENCE)?;
         let servers = SERVERS.replace("IMAGE", crate::image::NGINX_IMAGE);
         stage.lab.kubectl_stdin(["apply", "--filename=-"], &servers)?;
-        stage.await_rollout("default", "deployment/failover")?;
+        stage.lab.await_rollout("default", "deployment/failover", PATIENCE)?;
         stage.announce("selector: {app: failover}, ")?;
         Ok(stage)
     }
 
     fn announce(&mut self, selector: &str) -> Result<()> {
-        eventually(|| self.lab.kubectl_stdin(["apply", "--filename=-"], POOL))?;
+        eventually(PATIENCE, || self.lab.kubectl_stdin(["apply", "--filename=-"], POOL))?;
         let service = format!(
             "{{apiVersion: v1, kind: Service, metadata: {{name: {SERVICE}}}, spec: {{type: LoadBalancer, {selector}\
              ipFamilyPolicy: RequireDualStack, ports: [{{port: 80}}]}}}}"
         );
         self.lab.kubectl_stdin(["apply", "--filename=-"], &service)?;
         let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
-        self.addresses = eventually(|| {
+        self.addresses = eventually(PATIENCE, || {
             let texts = self.lab.kubectl(["get", "service", SERVICE, path])?;
             let addresses: Vec<IpAddr> =
                 texts.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
@@ -136,29 +136,21 @@ impl Stage {
 
     /// The node with a hardware address.
     pub(super) fn node_of(&self, mac: Mac) -> Result<Host> {
-        let plan = self.lab.state()?.plan;
-        let host = plan.hosts.iter().find(|host| host.mac() == mac.to_string());
-        self.lab.host(&host.with_context(|| format!("{mac} is no node's"))?.name)
-    }
-
-    pub(super) fn await_rollout(&self, namespace: &str, workload: &str) -> Result<()> {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-        let arguments = ["rollout", "status", "--namespace", namespace, workload, &timeout];
-        self.lab.kubectl(arguments).map(drop)
+        self.lab.host(&self.lab.node_of(mac)?)
     }
 
     /// Waits until all speakers are ready and have heard each other, and one node answers for all addresses.
     pub(super) fn await_rest(&self) -> Result<()> {
         match self.kind {
-            Kind::Full => self.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker")?,
+            Kind::Full => self.lab.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker", PATIENCE)?,
             Kind::Bare => {
                 for node in self.nodes()? {
-                    eventually(|| self.ensure_ready(&node))?;
+                    eventually(PATIENCE, || self.ensure_ready(&node))?;
                 }
             }
         }
         std::thread::sleep(HEARD);
-        let owners = eventually(|| self.sole_owners())?;
+        let owners = eventually(PATIENCE, || self.sole_owners())?;
         if owners.iter().any(|owner| *owner != owners[0]) { self.unite(owners[0]) } else { Ok(()) }
     }
 
@@ -169,7 +161,7 @@ impl Stage {
         for node in &others {
             self.lab.kubectl(["label", "node", node, &format!("{EXCLUDE}=")])?;
         }
-        let united = eventually(|| self.sole_owner());
+        let united = eventually(PATIENCE, || self.sole_owner());
         for node in &others {
             self.lab.kubectl(["label", "node", node, &format!("{EXCLUDE}-")])?;
         }
@@ -210,19 +202,5 @@ impl Stage {
             macs.first().copied().context("no answer")
         };
         probes.into_iter().map(sole).collect()
-    }
-}
-
-/// Tries again until it succeeds.
-pub(super) fn eventually<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let start: Instant = clock::now();
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(error) if start.elapsed() > PATIENCE => {
-                return Err(error.context(format!("not within {PATIENCE:?}")));
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(100)),
-        }
     }
 }

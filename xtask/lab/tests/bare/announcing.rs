@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use crate::Fixture;
 use crate::support::{
     await_addresses, await_answer, await_event, await_field, await_silence, await_sole_answer, eventually,
-    node_of,
 };
 
 pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixture: &Fixture) -> Result<()> {
@@ -15,7 +14,7 @@ pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixtur
     fixture.create_service("answered")?;
     let mut owners = Vec::new();
     for address in await_addresses(lab, "answered")? {
-        owners.push(node_of(lab, await_answer(lab, address)?)?);
+        owners.push(lab.node_of(await_answer(lab, address)?)?);
     }
     ensure!(owners.len() == 2 && owners[0] == owners[1], "both addresses have one owner: {owners:?}");
     // The kernel of the client resolves both too, and its entries name the owner.
@@ -53,11 +52,11 @@ pub(crate) fn a_cut_link_moves_the_address_and_its_return_does_not(fixture: &Fix
     let lab = &fixture.lab;
     fixture.create_service("moving")?;
     let addresses = await_addresses(lab, "moving")?;
-    let owner = node_of(lab, await_answer(lab, addresses[0])?)?;
+    let owner = lab.node_of(await_answer(lab, addresses[0])?)?;
     lab.host(&owner)?.cut_link()?;
     let mut next = owner.clone();
     for &address in &addresses {
-        next = node_of(lab, await_answer(lab, address)?)?;
+        next = lab.node_of(await_answer(lab, address)?)?;
         ensure!(next != owner, "{address} is answered by {owner}, whose link is cut");
     }
     lab.host(&owner)?.restore_link()?;
@@ -79,11 +78,11 @@ pub(crate) fn a_speaker_that_is_killed_and_started_announces_again(fixture: &Fix
     let lab = &fixture.lab;
     fixture.create_service("again")?;
     let addresses = await_addresses(lab, "again")?;
-    let owner = node_of(lab, await_answer(lab, addresses[0])?)?;
+    let owner = lab.node_of(await_answer(lab, addresses[0])?)?;
     fixture.ferrolb().speaker(&owner)?.kill()?;
     fixture.ferrolb().start_speaker(&owner)?;
     for &address in &addresses {
-        let after = node_of(lab, await_answer(lab, address)?)?;
+        let after = lab.node_of(await_answer(lab, address)?)?;
         ensure!(after == owner, "{address} moved from {owner} to {after}");
     }
     fixture.delete_service("again")
@@ -93,7 +92,7 @@ pub(crate) fn a_deleted_service_goes_silent(fixture: &Fixture) -> Result<()> {
     let lab = &fixture.lab;
     fixture.create_service("silent")?;
     let addresses = await_addresses(lab, "silent")?;
-    let owner = node_of(lab, await_answer(lab, addresses[0])?)?;
+    let owner = lab.node_of(await_answer(lab, addresses[0])?)?;
     fixture.delete_service("silent")?;
     for &address in &addresses {
         await_silence(lab, address)?;

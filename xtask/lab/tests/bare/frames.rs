@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use ferrolb_lab::probe::ListenProbe;
 
 use crate::bytes::{self, BROADCAST, REPLY, REQUEST};
-use crate::support::{await_addresses, await_answer, node_of};
+use crate::support::{await_addresses, await_answer};
 use crate::{Fixture, service};
 
 const TARGET: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 240);
@@ -23,7 +23,7 @@ pub(crate) fn truncated_and_lying_frames_change_nothing(fixture: &Fixture) -> Re
     let expected: [IpAddr; 2] = [TARGET.into(), TARGET6.into()];
     ensure!(addresses == expected, "{addresses:?}");
     let before = addresses.iter().map(|&address| await_answer(lab, address)).collect::<Result<Vec<_>>>()?;
-    let owner = node_of(lab, before[0])?;
+    let owner = lab.node_of(before[0])?;
     let speaker = fixture.ferrolb().speaker(&owner)?;
 
     let request = arp(REQUEST);

@@ -9,7 +9,7 @@ use ferrolb_lab::probe::ResolveProbe;
 use ferrolb_lab::{Host, Lab};
 
 use crate::Fixture;
-use crate::support::{await_addresses, await_answer, eventually, node_of};
+use crate::support::{await_addresses, await_answer, eventually};
 
 /// The segment that every host is on, and another one.
 const MAIN: u8 = 0;
@@ -21,7 +21,7 @@ pub(crate) fn each_segment_is_answered_with_the_address_of_its_interface(fixture
     let outcome = with_links(&hosts, OTHER, || {
         fixture.create_service("two-segments")?;
         let addresses = await_addresses(lab, "two-segments")?;
-        let owner = lab.host(&node_of(lab, await_answer(lab, addresses[0])?)?)?;
+        let owner = lab.host(&lab.node_of(await_answer(lab, addresses[0])?)?)?;
         let macs = [owner.plan().mac(), owner.plan().mac_of(1)];
         for (interfaces, answers) in [
             // The advertisement as it is names none, which is all.
@@ -55,7 +55,7 @@ pub(crate) fn of_two_interfaces_on_one_segment_one_answers(fixture: &Fixture) ->
     with_links(&nodes, MAIN, || {
         fixture.create_service("one-segment")?;
         let addresses = await_addresses(lab, "one-segment")?;
-        let owner = eventually(|| node_of(lab, await_answer(lab, addresses[0])?))?;
+        let owner = eventually(|| lab.node_of(await_answer(lab, addresses[0])?))?;
         let first = lab.host(&owner)?.plan().mac();
         for &address in &addresses {
             eventually(|| {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use ferrolb_lab::probe::ResolveProbe;
 
 use crate::Fixture;
-use crate::support::{await_addresses, await_answer, node_of};
+use crate::support::{await_addresses, await_answer};
 
 /// How long the API server is away: longer than a Lease lives.
 const OUTAGE: Duration = Duration::from_secs(60);
@@ -16,7 +16,7 @@ pub(crate) fn a_minute_without_the_api_server_interrupts_nothing(fixture: &Fixtu
     fixture.create_service("steady")?;
     let addresses = await_addresses(lab, "steady")?;
     let macs = addresses.iter().map(|&address| await_answer(lab, address)).collect::<Result<Vec<_>>>()?;
-    let owner = node_of(lab, macs[0])?;
+    let owner = lab.node_of(macs[0])?;
     let processes = [
         fixture.ferrolb().operator()?,
         fixture.ferrolb().speaker("bare-1")?,

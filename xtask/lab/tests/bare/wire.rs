@@ -11,7 +11,7 @@ use crate::bytes::{
     ALL_NODES, ALL_NODES_MAC, BROADCAST, Ends, OVERRIDE, REPLY, REQUEST, ROUTER, SOLICITED, advertisement,
     arp, group, solicitation,
 };
-use crate::support::{await_answer, eventually, node_of};
+use crate::support::{await_answer, eventually};
 use crate::{Fixture, service};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 241);
@@ -117,7 +117,7 @@ fn asked() -> String {
 fn owner(lab: &Lab) -> Result<[u8; 6]> {
     let owners = [await_answer(lab, VIP.into())?, await_answer(lab, VIP6.into())?];
     ensure!(owners[0] == owners[1], "{owners:?}");
-    node_of(lab, owners[0])?;
+    lab.node_of(owners[0])?;
     Ok(owners[0].0)
 }
 

@@ -62,17 +62,8 @@ pub(crate) fn built(variable: &str) -> Result<PathBuf> {
 }
 
 /// Tries again until it succeeds; the last error is told.
-pub(crate) fn eventually<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let start = moment();
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(error) if start.elapsed() > PATIENCE => {
-                return Err(error.context(format!("not within {PATIENCE:?}")));
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
+pub(crate) fn eventually<T>(attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    ferrolb_lab::eventually(PATIENCE, attempt)
 }
 
 /// Now: the cluster runs in real time.
@@ -130,20 +121,13 @@ pub(crate) fn await_answer(lab: &Lab, address: IpAddr) -> Result<Mac> {
     Ok(answer?.mac)
 }
 
-/// The node whose hardware address it is.
-pub(crate) fn node_of(lab: &Lab, mac: Mac) -> Result<String> {
-    let plan = lab.state()?.plan;
-    let node = plan.hosts.iter().find(|host| host.mac() == mac.to_string());
-    node.map(|node| node.name.clone()).with_context(|| format!("{mac} is no node's"))
-}
-
 /// Waits until a node and nobody else answers for an address: 25 questions in a row.
 pub(crate) fn await_sole_answer(lab: &Lab, address: IpAddr, node: &str) -> Result<()> {
     eventually(|| {
         let probe = ResolveProbe::start(&lab.client()?, address)?;
         std::thread::sleep(Duration::from_millis(500));
         let mut nodes =
-            probe.stop()?.answers.iter().map(|heard| node_of(lab, heard.mac)).collect::<Result<Vec<_>>>()?;
+            probe.stop()?.answers.iter().map(|heard| lab.node_of(heard.mac)).collect::<Result<Vec<_>>>()?;
         nodes.dedup();
         ensure!(nodes == [node], "{address} is answered by {nodes:?}, not by {node} alone");
         Ok(())

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::Fixture;
-use crate::support::{addresses, await_silence, eventually, field};
+use crate::support::{PATIENCE, addresses, await_silence, eventually, field};
 
 pub(crate) fn a_cut_link_moves_the_address_and_the_page_comes_back(fixture: &Fixture) -> Result<()> {
     let addresses = fixture.addresses()?;
@@ -16,14 +16,14 @@ pub(crate) fn a_cut_link_moves_the_address_and_the_page_comes_back(fixture: &Fix
         fixture.await_page(address)?;
     }
     node.restore_link()?;
-    fixture.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker")
+    fixture.lab.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker", PATIENCE)
 }
 
 pub(crate) fn an_operator_that_restarts_keeps_addresses(fixture: &Fixture) -> Result<()> {
     let lab = &fixture.lab;
     let before = field(lab, &["service", "nginx"], "{.metadata.resourceVersion} {.status}")?;
     lab.kubectl(["rollout", "restart", "--namespace=ferrolb-system", "deployment/ferrolb-operator"])?;
-    fixture.await_rollout("ferrolb-system", "deployment/ferrolb-operator")?;
+    fixture.lab.await_rollout("ferrolb-system", "deployment/ferrolb-operator", PATIENCE)?;
     // The new one is at work once it has given another Service the next address.
     lab.kubectl(["create", "service", "loadbalancer", "next", "--tcp=80"])?;
     eventually(|| {
@@ -38,7 +38,7 @@ pub(crate) fn an_operator_that_restarts_keeps_addresses(fixture: &Fixture) -> Re
 
 pub(crate) fn a_rollout_of_the_speakers_leaves_the_page_reachable(fixture: &Fixture) -> Result<()> {
     fixture.lab.kubectl(["rollout", "restart", "--namespace=ferrolb-system", "daemonset/ferrolb-speaker"])?;
-    fixture.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker")?;
+    fixture.lab.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker", PATIENCE)?;
     fixture.addresses()?.into_iter().try_for_each(|address| fixture.await_page(address))
 }
 

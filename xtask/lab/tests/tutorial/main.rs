@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use ferrolb_lab::{Lab, LabBuilder, Silent, image};
 
-use support::{await_addresses, await_answer, built, eventually, node_of, repository};
+use support::{PATIENCE, await_addresses, await_answer, built, eventually, repository};
 
 fn main() -> ExitCode {
     support::run(
@@ -43,10 +43,10 @@ fn start() -> Result<Fixture> {
     lab.load_image(&image::nginx(&Silent)?)?;
     let fixture = Fixture { lab };
     fixture.apply("deploy/install.yaml")?;
-    fixture.await_rollout("ferrolb-system", "deployment/ferrolb-operator")?;
-    fixture.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker")?;
+    fixture.lab.await_rollout("ferrolb-system", "deployment/ferrolb-operator", PATIENCE)?;
+    fixture.lab.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker", PATIENCE)?;
     fixture.apply("examples/tutorial/")?;
-    fixture.await_rollout("default", "deployment/nginx")?;
+    fixture.lab.await_rollout("default", "deployment/nginx", PATIENCE)?;
     Ok(fixture)
 }
 
@@ -56,12 +56,6 @@ impl Fixture {
         self.lab.kubectl(["apply", "--filename", &repository(path).to_string_lossy()]).map(drop)
     }
 
-    fn await_rollout(&self, namespace: &str, workload: &str) -> Result<()> {
-        self.lab
-            .kubectl(["rollout", "status", "--namespace", namespace, workload, "--timeout=120s"])
-            .map(drop)
-    }
-
     /// The addresses of the tutorial's Service.
     fn addresses(&self) -> Result<Vec<IpAddr>> {
         await_addresses(&self.lab, "nginx")
@@ -69,7 +63,7 @@ impl Fixture {
 
     /// The node that answers for an address.
     fn owner(&self, address: IpAddr) -> Result<String> {
-        node_of(&self.lab, await_answer(&self.lab, address)?)
+        self.lab.node_of(await_answer(&self.lab, address)?)
     }
 
     /// Waits until the client gets nginx's page from an address.
