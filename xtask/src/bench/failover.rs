@@ -95,10 +95,10 @@ pub(super) fn run(args: &FailoverArgs) -> Result<Report> {
 fn series(args: &FailoverArgs) -> Vec<Series> {
     let often = [Fault::NodeLost, Fault::SpeakerKilled];
     let trials = |fault| if often.contains(&fault) { args.trials } else { args.others };
-    let with = |kind, with_api, trials: u32| move |fault| Series { fault, kind, with_api, trials };
-    let bare = Fault::ALL.map(|fault| with(Kind::Bare, true, trials(fault))(fault));
-    let without_api = Fault::WITHOUT_API.map(with(Kind::Bare, false, args.others));
-    let full = Fault::ON_FULL_NODES.map(with(Kind::Full, true, args.others));
+    let of = |kind, with_api, trials, fault| Series { fault, kind, with_api, trials };
+    let bare = Fault::ALL.map(|fault| of(Kind::Bare, true, trials(fault), fault));
+    let without_api = Fault::WITHOUT_API.map(|fault| of(Kind::Bare, false, args.others, fault));
+    let full = Fault::ON_FULL_NODES.map(|fault| of(Kind::Full, true, args.others, fault));
     let all = bare.into_iter().chain(without_api).chain(full);
     let named = |series: &Series| args.only.as_ref().is_none_or(|only| series.name().contains(only.as_str()));
     all.filter(|series| named(series) && series.trials > 0).collect()

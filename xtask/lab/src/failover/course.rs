@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use rustix::process::Signal;
 
 use super::fault::Fault;
 use super::sight::{Outcome, Sight};
-use super::stage::{EXCLUDE, Kind, PATIENCE, SERVICE, Stage};
-use crate::parts::SPEAKER;
-use crate::plan::Role;
+use super::stage::{EXCLUDE, Kind, SERVICE, Stage};
 use crate::probe::Mac;
-use crate::{Host, clock, eventually};
+use crate::{Host, clock};
 
 /// How long a fault lasts that passes by itself.
 const PASSING: Duration = Duration::from_secs(3);
@@ -62,13 +61,10 @@ impl Stage {
                 self.await_rest()
             }
             Fault::NodeLostIsolated => {
-                self.each_port(|host| host.isolate(true))?;
+                self.isolate(true)?;
                 // Peers that heard each other once would take each other for dead.
                 for node in self.nodes()? {
-                    ensure!(
-                        self.ferrolb().speaker(&node)?.terminate(MOVE)?,
-                        "the speaker of {node} did not stop"
-                    );
+                    self.stop_speaker(&self.lab.host(&node)?)?;
                     self.ferrolb().start_speaker(&node)?;
                 }
                 self.await_rest()
@@ -112,29 +108,29 @@ impl Stage {
                 Ok(())
             }
             Fault::SpeakerKilled => {
-                self.signal(owner, "KILL")?;
+                self.signal(owner, Signal::KILL)?;
                 std::thread::sleep(PASSING);
                 if with_api { self.start_speaker(owner) } else { Ok(()) }
             }
             Fault::SpeakerFrozen => {
-                self.signal(owner, "STOP")?;
+                self.signal(owner, Signal::STOP)?;
                 std::thread::sleep(PASSING);
-                self.signal(owner, "CONT")
+                self.signal(owner, Signal::CONT)
             }
             Fault::CrashLoop => {
                 for _ in 0..4 {
-                    self.signal(owner, "KILL")?;
+                    self.signal(owner, Signal::KILL)?;
                     self.ferrolb().start_speaker(owner.name())?;
                     std::thread::sleep(Duration::from_millis(700));
                 }
                 self.await_rest()
             }
             Fault::CovererKilled => {
-                self.signal(owner, "KILL")?;
+                self.signal(owner, Signal::KILL)?;
                 std::thread::sleep(Duration::from_secs(1));
                 let recent = clock::now() - Duration::from_millis(300);
                 for coverer in sight.speakers(recent) {
-                    self.signal(&self.node_of(coverer)?, "KILL")?;
+                    self.signal(&self.node_of(coverer)?, Signal::KILL)?;
                 }
                 std::thread::sleep(PASSING);
                 self.start_missing()
@@ -166,8 +162,7 @@ impl Stage {
                 self.lab.kubectl(["cordon", owner.name()])?;
                 // A drain takes longer than this until it comes to DaemonSets.
                 std::thread::sleep(Duration::from_secs(1));
-                let speaker = self.ferrolb().speaker(owner.name())?;
-                ensure!(speaker.terminate(MOVE)?, "the speaker of {} did not stop", owner.name());
+                self.stop_speaker(owner)?;
                 owner.power_off()?;
                 moved()
             }
@@ -200,7 +195,7 @@ impl Stage {
             Fault::NodeLost | Fault::NodeLostIsolated | Fault::Rebooted => {
                 self.lab.power_on(owner.name())?;
                 if fault == Fault::NodeLostIsolated {
-                    self.each_port(|host| host.isolate(false))?;
+                    self.isolate(false)?;
                 }
                 if fault == Fault::Rebooted {
                     self.lab.kubectl(["uncordon", owner.name()])?;
@@ -226,73 +221,8 @@ impl Stage {
         self.await_rest()
     }
 
-    /// Sends a signal to a node's speaker.
-    fn signal(&self, node: &Host, signal: &str) -> Result<()> {
-        if self.kind == Kind::Bare {
-            let speaker = self.ferrolb().speaker(node.name())?;
-            return match signal {
-                "KILL" => speaker.kill(),
-                "STOP" => speaker.freeze(),
-                _ => speaker.thaw(),
-            };
-        }
-        // In the node's own process namespace; health checks are processes of the same name.
-        let pid = node.exec_ok(["pgrep", "--exact", "--oldest", SPEAKER])?;
-        node.exec_ok(["kill", &format!("-{signal}"), pid.trim()]).map(drop)
-    }
-
-    /// Starts a node's speaker, as a kubelet would, and waits until it is at work.
-    fn start_speaker(&self, node: &Host) -> Result<()> {
-        if self.kind == Kind::Bare {
-            self.ferrolb().start_speaker(node.name())?;
-        } else {
-            self.await_ready_pod(node)?;
-        }
-        self.await_rest()
-    }
-
-    /// Starts all speakers that do not run.
-    fn start_missing(&self) -> Result<()> {
-        if self.kind == Kind::Bare {
-            for node in self.nodes()? {
-                if !self.ferrolb().speaker(&node)?.is_alive() {
-                    self.ferrolb().start_speaker(&node)?;
-                }
-            }
-        }
-        self.await_rest()
-    }
-
-    fn restart_speaker(&self, node: &Host) -> Result<()> {
-        if self.kind == Kind::Bare {
-            let speaker = self.ferrolb().speaker(node.name())?;
-            ensure!(speaker.terminate(MOVE)?, "the speaker of {} did not stop", node.name());
-        } else {
-            let of_node = format!("--field-selector=spec.nodeName={}", node.name());
-            let component = "--selector=app.kubernetes.io/component=speaker";
-            self.lab.kubectl(["delete", "pods", "--namespace=ferrolb-system", component, &of_node])?;
-        }
-        self.start_speaker(node)
-    }
-
-    /// Waits until the DaemonSet's pod of a node is ready.
-    fn await_ready_pod(&self, node: &Host) -> Result<()> {
-        let of_node = format!("--field-selector=spec.nodeName={}", node.name());
-        let ready = "--output=jsonpath={.items[*].status.containerStatuses[*].ready}";
-        let component = "--selector=app.kubernetes.io/component=speaker";
-        eventually(PATIENCE, || {
-            node.exec_ok(["pgrep", "--exact", "--oldest", SPEAKER])?;
-            let state = self.lab.kubectl([
-                "get",
-                "pods",
-                "--namespace=ferrolb-system",
-                component,
-                &of_node,
-                ready,
-            ])?;
-            ensure!(state == "true", "the speaker's pod on {}: ready {state:?}", node.name());
-            Ok(())
-        })
+    fn isolate(&self, isolated: bool) -> Result<()> {
+        self.nodes()?.iter().try_for_each(|node| self.lab.host(node)?.isolate(isolated))
     }
 
     fn patch_policy(&self, policy: &str) -> Result<()> {
@@ -319,12 +249,6 @@ impl Stage {
             self.lab.kubectl_stdin(["apply", "--filename=-"], &slice)?;
         }
         Ok(())
-    }
-
-    fn each_port(&self, act: impl Fn(&Host) -> Result<()>) -> Result<()> {
-        let plan = self.lab.state()?.plan;
-        let nodes = plan.hosts.iter().filter(|host| host.role != Role::Client && host.is_node());
-        nodes.map(|host| self.lab.host(&host.name)).try_for_each(|host| act(&host?))
     }
 }
 

@@ -7,6 +7,7 @@
 mod course;
 mod fault;
 mod sight;
+mod speakers;
 mod stage;
 
 pub use fault::Fault;
