@@ -116,7 +116,10 @@ fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) 
     report.distribution(&format!("{name}: unanswered"), "ms", unanswered.clone(), Bounds { p50, p99 });
     let quarrel = outcomes.iter().map(|outcome| outcome.quarrel().as_secs_f64() * 1e3).collect();
     report.distribution(&format!("{name}: two answers"), "ms", quarrel, Bounds::default());
-    let moved = outcomes.iter().map(Outcome::moved).sum::<usize>() as f64;
+    // Of a fault that must move nothing, a single answer with another node's address counts.
+    let stays = series.fault.moves() == Some(false);
+    let moved = outcomes.iter().map(if stays { Outcome::strayed } else { Outcome::moved });
+    let moved = moved.sum::<usize>() as f64;
     let all = outcomes.iter().map(|outcome| outcome.seen.len()).sum::<usize>() as f64;
     let reach =
         series.fault.moves().map(|moves| if moves { Reach::AtLeast(all) } else { Reach::AtMost(0.0) });
@@ -126,7 +129,7 @@ fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) 
         let unconnected = unconnected.map(|gap| gap.as_secs_f64() * 1e3).collect();
         report.distribution(&format!("{name}: no new connection"), "ms", unconnected, Bounds::default());
         let broken = outcomes.iter().filter_map(Outcome::broken).sum::<usize>() as f64;
-        let reach = (series.fault.moves() == Some(false)).then_some(Reach::AtMost(0.0));
+        let reach = stays.then_some(Reach::AtMost(0.0));
         report.figure(&format!("{name}: broken connections of {all}"), broken, "", reach);
     }
     Ok(plot::Row { name, samples: unanswered, reach: p99 })

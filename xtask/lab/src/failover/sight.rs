@@ -37,6 +37,8 @@ pub struct Seen {
     pub before: Mac,
     /// Who was answered at the end.
     pub after: Mac,
+    /// How many answers named another hardware address than the first.
+    pub strays: usize,
     /// The longest time without a new connection, where there is a server.
     pub unconnected: Option<Duration>,
     /// How often a connection broke that was there, where there is a server.
@@ -59,9 +61,14 @@ impl Outcome {
         self.seen.iter().map(|seen| seen.broken).sum()
     }
 
-    /// How many addresses moved.
+    /// How many addresses are at another node at the end.
     pub fn moved(&self) -> usize {
         self.seen.iter().filter(|seen| seen.before != seen.after).count()
+    }
+
+    /// How many addresses were answered with another node's hardware address at any time, if only once.
+    pub fn strayed(&self) -> usize {
+        self.seen.iter().filter(|seen| seen.strays > 0).count()
     }
 
     /// How long two nodes' hardware addresses were answered at once.
@@ -138,6 +145,7 @@ impl Sight {
                 quarrel: quarrel(&resolved.answers),
                 before: first.mac,
                 after: last.mac,
+                strays: resolved.answers.iter().filter(|answer| answer.mac != first.mac).count(),
                 unconnected,
                 broken,
             })
