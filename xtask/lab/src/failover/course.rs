@@ -8,7 +8,8 @@ use rustix::process::Signal;
 use super::fault::Fault;
 use super::sight::{Outcome, Sight};
 use super::stage::{EXCLUDE, Kind, SERVICE, Stage};
-use crate::probe::Mac;
+use crate::plan::CONTROL_PLANE;
+use crate::probe::{Mac, Memory, Suppression};
 use crate::{Host, clock};
 
 /// How long a fault lasts that passes by itself.
@@ -32,14 +33,14 @@ impl Stage {
         self.await_rest()?;
         self.prepare(fault)?;
         let client = self.lab.client()?;
-        let sight = Sight::open(&client, &self.addresses, (self.kind == Kind::Full).then_some(80))?;
+        let mut sight = Sight::open(&client, &self.addresses, (self.kind == Kind::Full).then_some(80))?;
         if !with_api {
             self.lab.api()?.stop()?;
             std::thread::sleep(PASSING);
         }
         let macs = sight.macs()?;
         let owner = self.node_of(*macs.first().context("no address")?)?;
-        let struck = self.strike(fault, with_api, &owner, &sight, &macs);
+        let struck = self.strike(fault, with_api, &owner, &mut sight, &macs);
         if struck.is_ok() {
             std::thread::sleep(AFTER);
         }
@@ -70,6 +71,7 @@ impl Stage {
                 self.await_rest()
             }
             Fault::NodeLost
+            | Fault::NodeRemembered
             | Fault::LinkCut
             | Fault::LinkFlap
             | Fault::SpeakerKilled
@@ -85,17 +87,35 @@ impl Stage {
     }
 
     /// Strikes, and returns when it is over.
-    fn strike(&self, fault: Fault, with_api: bool, owner: &Host, sight: &Sight, macs: &[Mac]) -> Result<()> {
+    fn strike(
+        &self,
+        fault: Fault,
+        with_api: bool,
+        owner: &Host,
+        sight: &mut Sight,
+        macs: &[Mac],
+    ) -> Result<()> {
         let start = clock::now();
-        let moved = || await_that(|| sight.answered_by_another(macs, start));
+        let moved = |sight: &Sight| await_that(|| sight.answered_by_another(macs, start));
         match fault {
             Fault::NodeLost | Fault::NodeLostIsolated => {
+                sight.owner_goes_dark();
                 owner.power_off()?;
-                moved()
+                moved(sight)
+            }
+            Fault::NodeRemembered => {
+                sight.owner_goes_dark();
+                owner.power_off()?;
+                let switch = Suppression::start(&self.lab.host(CONTROL_PLANE)?, self.memory_of(owner, macs))?;
+                let moved = moved(sight);
+                std::thread::sleep(PASSING);
+                switch.stop()?;
+                moved
             }
             Fault::LinkCut => {
+                sight.owner_goes_dark();
                 owner.cut_link()?;
-                let moved = moved();
+                let moved = moved(sight);
                 std::thread::sleep(PASSING);
                 owner.restore_link()?;
                 moved
@@ -156,20 +176,21 @@ impl Stage {
             },
             Fault::Excluded => {
                 self.lab.kubectl(["label", "node", owner.name(), &format!("{EXCLUDE}=")])?;
-                moved()
+                moved(sight)
             }
             Fault::Rebooted => {
                 self.lab.kubectl(["cordon", owner.name()])?;
                 // A drain takes longer than this until it comes to DaemonSets.
                 std::thread::sleep(Duration::from_secs(1));
                 self.stop_speaker(owner)?;
+                sight.owner_goes_dark();
                 owner.power_off()?;
-                moved()
+                moved(sight)
             }
             Fault::EndpointLost => {
                 let others = self.nodes()?.into_iter().filter(|node| node != owner.name());
                 self.serve_from(&others.collect::<Vec<_>>())?;
-                moved()
+                moved(sight)
             }
             Fault::Split => {
                 // The client is on the other side.
@@ -179,7 +200,7 @@ impl Stage {
                 for node in &apart {
                     self.lab.host(node)?.move_to(APART)?;
                 }
-                let moved = moved();
+                let moved = moved(sight);
                 std::thread::sleep(PASSING);
                 for node in &apart {
                     self.lab.host(node)?.move_to(0)?;
@@ -192,7 +213,7 @@ impl Stage {
     /// Makes good what a fault left, and waits until the cluster has come to rest.
     fn mend(&self, fault: Fault, owner: &Host) -> Result<()> {
         match fault {
-            Fault::NodeLost | Fault::NodeLostIsolated | Fault::Rebooted => {
+            Fault::NodeLost | Fault::NodeRemembered | Fault::NodeLostIsolated | Fault::Rebooted => {
                 self.lab.power_on(owner.name())?;
                 if fault == Fault::NodeLostIsolated {
                     self.isolate(false)?;
@@ -219,6 +240,13 @@ impl Stage {
             | Fault::Split => {}
         }
         self.await_rest()
+    }
+
+    /// What a switch has learnt of the addresses' owner: theirs, and its own.
+    fn memory_of(&self, owner: &Host, macs: &[Mac]) -> Memory {
+        let mac = macs[0];
+        let own = [owner.plan().v4.into(), owner.plan().v6.into(), mac.link_local().into()];
+        self.addresses.iter().copied().chain(own).map(|address| (address, mac)).collect()
     }
 
     fn isolate(&self, isolated: bool) -> Result<()> {

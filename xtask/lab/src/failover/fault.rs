@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Fault {
     /// The node loses power: all its processes and its link, at once.
     NodeLost,
+    /// It loses power, and a switch goes on answering for its addresses from memory.
+    NodeRemembered,
     /// Its cable is pulled, and put back seconds later.
     LinkCut,
     /// Its cable is pulled and put back at once.
@@ -37,8 +39,9 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NodeLost,
+        Self::NodeRemembered,
         Self::LinkCut,
         Self::LinkFlap,
         Self::SpeakerKilled,
@@ -79,6 +82,7 @@ impl Fault {
     pub fn moves(self) -> Option<bool> {
         match self {
             Self::NodeLost
+            | Self::NodeRemembered
             | Self::LinkCut
             | Self::Excluded
             | Self::Rebooted
@@ -101,6 +105,7 @@ impl Fault {
             Self::NodeLost | Self::LinkCut | Self::LinkFlap | Self::CovererKilled | Self::Split => {
                 (Some(500.0), Some(1000.0))
             }
+            Self::NodeRemembered => (None, Some(1000.0)),
             Self::SpeakerKilled | Self::SpeakerFrozen | Self::CrashLoop => (None, Some(500.0)),
             Self::SpeakerRestarted | Self::Upgrade | Self::Excluded | Self::Rebooted | Self::EndpointLost => {
                 (None, Some(UNNOTICED))
@@ -117,6 +122,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NodeLost => "node lost",
+            Self::NodeRemembered => "node lost, switch answers from memory",
             Self::LinkCut => "link cut",
             Self::LinkFlap => "link flap",
             Self::SpeakerKilled => "speaker killed",

@@ -29,7 +29,8 @@ pub struct Outcome {
 pub struct Seen {
     /// The address.
     pub address: IpAddr,
-    /// The longest time without an answer to a client that asks every 20 ms with an empty cache.
+    /// The longest time without an answer to a client that asks every 20 ms with an empty cache. An answer that names
+    /// a node which can't receive is none.
     pub unanswered: Duration,
     /// How long two nodes' hardware addresses were answered at once, from the first such answer to the last.
     pub quarrel: Duration,
@@ -85,7 +86,10 @@ struct Eye {
 }
 
 /// The probes on all addresses.
-pub(super) struct Sight(Vec<Eye>);
+pub(super) struct Sight {
+    eyes: Vec<Eye>,
+    dark: Option<Instant>,
+}
 
 impl Sight {
     /// Starts looking, and returns once everything is as it is when nothing fails.
@@ -98,11 +102,16 @@ impl Sight {
             });
             Ok(Eye { address, resolve, tcp: tcp.transpose()? })
         };
-        let sight = Self(addresses.iter().map(open).collect::<Result<Vec<_>>>()?);
-        let answered = || sight.0.iter().all(|eye| eye.resolve.answers().len() >= BEFORE).then_some(());
+        let sight = Self { eyes: addresses.iter().map(open).collect::<Result<Vec<_>>>()?, dark: None };
+        let answered = || sight.eyes.iter().all(|eye| eye.resolve.answers().len() >= BEFORE).then_some(());
         clock::poll(PATIENCE, Duration::from_millis(20), answered)
             .with_context(|| format!("{addresses:?} are not answered for"))?;
         Ok(sight)
+    }
+
+    /// The first owner can't receive any more: from now on an answer that names it is of no use to a client.
+    pub(super) fn owner_goes_dark(&mut self) {
+        self.dark = Some(clock::now());
     }
 
     /// Whether all addresses were answered for with another hardware address than this one, after a moment.
@@ -110,7 +119,7 @@ impl Sight {
         let is_other = |eye: &Eye, than: &Mac| {
             eye.resolve.answers().iter().rev().take(50).any(|it| it.at > after && it.mac != *than)
         };
-        self.0.iter().zip(than).all(|(eye, than)| is_other(eye, than))
+        self.eyes.iter().zip(than).all(|(eye, than)| is_other(eye, than))
     }
 
     /// Who spoke for the addresses since a moment: Ethernet sources.
@@ -118,20 +127,24 @@ impl Sight {
         let recent = |eye: &Eye| -> Vec<Mac> {
             eye.resolve.answers().iter().filter(|it| it.at > since).map(|it| it.source).collect()
         };
-        self.0.iter().flat_map(recent).collect()
+        self.eyes.iter().flat_map(recent).collect()
     }
 
     /// The hardware address that is answered for each address.
     pub(super) fn macs(&self) -> Result<Vec<Mac>> {
         let last = |eye: &Eye| eye.resolve.answers().last().map(|answer| answer.mac).context("no answer");
-        self.0.iter().map(last).collect()
+        self.eyes.iter().map(last).collect()
     }
 
     /// Stops looking.
     pub(super) fn close(self) -> Result<Outcome> {
         let close = |eye: Eye| -> Result<Seen> {
-            let resolved = eye.resolve.stop()?;
-            let (first, last) = resolved.answers.first().zip(resolved.answers.last()).context("no answer")?;
+            let mut resolved = eye.resolve.stop()?;
+            let owner = resolved.answers.first().context("no answer")?.mac;
+            let is_useless =
+                |answer: &Answer| answer.mac == owner && self.dark.is_some_and(|dark| answer.at > dark);
+            resolved.answers.retain(|answer| !is_useless(answer));
+            let last = resolved.answers.last().context("no answer")?;
             let (unconnected, broken) = match eye.tcp {
                 Some((connect, established)) => {
                     let (connected, exchanged) = (connect.stop()?, established.stop()?);
@@ -143,14 +156,14 @@ impl Sight {
                 address: eye.address,
                 unanswered: resolved.longest_gap().length,
                 quarrel: quarrel(&resolved.answers),
-                before: first.mac,
+                before: owner,
                 after: last.mac,
-                strays: resolved.answers.iter().filter(|answer| answer.mac != first.mac).count(),
+                strays: resolved.answers.iter().filter(|answer| answer.mac != owner).count(),
                 unconnected,
                 broken,
             })
         };
-        Ok(Outcome { seen: self.0.into_iter().map(close).collect::<Result<Vec<_>>>()? })
+        Ok(Outcome { seen: self.eyes.into_iter().map(close).collect::<Result<Vec<_>>>()? })
     }
 }
 

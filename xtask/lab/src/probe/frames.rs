@@ -9,6 +9,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// The link-local address that a kernel makes of it (RFC 4291, appendix A).
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
@@ -22,10 +30,10 @@ impl fmt::Debug for Mac {
     }
 }
 
-const ARP: [u8; 2] = [0x08, 0x06];
-const IPV6: [u8; 2] = [0x86, 0xdd];
+pub(super) const ARP: [u8; 2] = [0x08, 0x06];
+pub(super) const IPV6: [u8; 2] = [0x86, 0xdd];
 /// Ethernet and IPv4, hardware and protocol address lengths (RFC 826).
-const ARP_FIXED: [u8; 6] = [0, 1, 8, 0, 6, 4];
+pub(super) const ARP_FIXED: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const ICMPV6: u8 = 58;
 const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
@@ -60,14 +68,8 @@ impl Asker {
     }
 
     fn arp_request(&self, address: Ipv4Addr) -> Vec<u8> {
-        let mut frame = ethernet([0xff; 6], self.mac, ARP);
-        frame.extend(ARP_FIXED);
-        frame.extend([0, 1]);
-        frame.extend(self.mac.0);
-        frame.extend(self.v4.octets());
-        frame.extend([0; 6]);
-        frame.extend(address.octets());
-        frame
+        let question = arp(1, (self.mac, self.v4), (Mac([0; 6]), address));
+        [ethernet([0xff; 6], self.mac, ARP), question].concat()
     }
 
     fn arp_reply(&self, address: Ipv4Addr, frame: &[u8]) -> Option<Mac> {
@@ -81,19 +83,8 @@ impl Asker {
         let [.., a, b, c] = address.octets();
         // RFC 4291 §2.7.1, and RFC 2464 §7 for its hardware address.
         let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
-        let mut message = vec![NEIGHBOR_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
-        message.extend(address.octets());
-        message.extend([SOURCE_LINK_LAYER, 1]);
-        message.extend(self.mac.0);
-        let checksum = checksum(self.v6, group, &message);
-        message[2..4].copy_from_slice(&checksum.to_be_bytes());
-
-        let mut frame = ethernet([0x33, 0x33, 0xff, a, b, c], self.mac, IPV6);
-        frame.extend([0x60, 0, 0, 0, 0, message.len() as u8, ICMPV6, 255]);
-        frame.extend(self.v6.octets());
-        frame.extend(group.octets());
-        frame.extend(message);
-        frame
+        let message = message([NEIGHBOR_SOLICITATION, 0], address, (SOURCE_LINK_LAYER, self.mac));
+        icmpv6(self.mac, [0x33, 0x33, 0xff, a, b, c], (self.v6, group), message)
     }
 
     /// Some for an advertisement that answers; within, the target link-layer address if it has one.
@@ -121,7 +112,67 @@ impl Asker {
     }
 }
 
-fn ethernet(destination: [u8; 6], source: Mac, kind: [u8; 2]) -> Vec<u8> {
+/// An ARP packet for Ethernet and IPv4 (RFC 826): operation, sender and target.
+pub(super) fn arp(operation: u8, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> Vec<u8> {
+    let mut packet = ARP_FIXED.to_vec();
+    packet.extend([0, operation]);
+    for (mac, address) in [sender, target] {
+        packet.extend(mac.0);
+        packet.extend(address.octets());
+    }
+    packet
+}
+
+/// The Neighbor Advertisement that answers a solicitation (RFC 4861 §7.2.4), from the target to who asked: without an
+/// address that is all nodes.
+pub(super) fn advertisement(target: (Mac, Ipv6Addr), asker: (Mac, Ipv6Addr)) -> Vec<u8> {
+    const OVERRIDE: u8 = 0x20;
+    const SOLICITED: u8 = 0x40;
+    let ((mac, address), (asker_mac, asker)) = (target, asker);
+    let (flags, to) = if asker.is_unspecified() {
+        (OVERRIDE, ([0x33, 0x33, 0, 0, 0, 1], Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)))
+    } else {
+        (SOLICITED | OVERRIDE, (asker_mac.0, asker))
+    };
+    let message = message([NEIGHBOR_ADVERTISEMENT, flags], address, (TARGET_LINK_LAYER, mac));
+    icmpv6(mac, to.0, (address, to.1), message)
+}
+
+/// Reads a frame as a Neighbor Solicitation: its IPv6 source, and the address that is asked for.
+pub(super) fn solicited_target(frame: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
+    let (header, message) = (frame.get(14..54)?, frame.get(54..)?);
+    let asks = header[6] == ICMPV6 && *message.first()? == NEIGHBOR_SOLICITATION;
+    let address = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).ok().map(Ipv6Addr::from);
+    asks.then_some((address(&header[8..24])?, address(message.get(8..24)?)?))
+}
+
+/// A Neighbor Discovery message with one option, of kind and flags, about an address; its checksum is still zero.
+fn message([kind, flags]: [u8; 2], target: Ipv6Addr, (option, mac): (u8, Mac)) -> Vec<u8> {
+    let mut message = vec![kind, 0, 0, 0, flags, 0, 0, 0];
+    message.extend(target.octets());
+    message.extend([option, 1]);
+    message.extend(mac.0);
+    message
+}
+
+/// A frame with an ICMPv6 message, from and to these IPv6 addresses, with hop limit 255.
+fn icmpv6(
+    source: Mac,
+    destination: [u8; 6],
+    (from, to): (Ipv6Addr, Ipv6Addr),
+    mut message: Vec<u8>,
+) -> Vec<u8> {
+    let checksum = checksum(from, to, &message);
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    let mut frame = ethernet(destination, source, IPV6);
+    frame.extend([0x60, 0, 0, 0, 0, message.len() as u8, ICMPV6, 255]);
+    frame.extend(from.octets());
+    frame.extend(to.octets());
+    frame.extend(message);
+    frame
+}
+
+pub(super) fn ethernet(destination: [u8; 6], source: Mac, kind: [u8; 2]) -> Vec<u8> {
     [&destination[..], &source.0, &kind].concat()
 }
 
@@ -212,14 +263,8 @@ mod tests {
 
     fn advertisement() -> Vec<u8> {
         let IpAddr::V6(vip) = VIP6 else { unreachable!("an IPv6 address") };
-        let mut frame = ethernet(ASKER.mac.0, PEER, IPV6);
-        frame.extend([0x60, 0, 0, 0, 0, 32, ICMPV6, 255]);
-        frame.extend(vip.octets());
-        frame.extend(ASKER.v6.octets());
-        frame.extend([NEIGHBOR_ADVERTISEMENT, 0, 0, 0, 0x40, 0, 0, 0]);
-        frame.extend(vip.octets());
-        frame.extend([TARGET_LINK_LAYER, 1]);
-        frame.extend(NODE.0);
+        let mut frame = super::advertisement((NODE, vip), (ASKER.mac, ASKER.v6));
+        frame[6..12].copy_from_slice(&PEER.0);
         frame
     }
 }

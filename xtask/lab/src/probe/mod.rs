@@ -9,6 +9,7 @@ mod established;
 mod frames;
 mod listen;
 mod resolve;
+mod suppression;
 mod tap;
 mod timeline;
 
@@ -24,6 +25,7 @@ pub use established::{EstablishedProbe, Exchange, Exchanges};
 pub use frames::Mac;
 pub use listen::{Heard, ListenProbe};
 pub use resolve::{Answer, Resolutions, ResolveProbe};
+pub(crate) use suppression::{Memory, Suppression};
 pub use timeline::{Gap, longest_gap};
 
 use crate::clock;

@@ -1,0 +1,128 @@
+//! A switch that answers for hosts from memory.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::frames::{ARP, ARP_FIXED, IPV6, Mac, advertisement, arp, ethernet, solicited_target};
+use super::tap::Tap;
+use super::{Recorder, Worker};
+use crate::host::Host;
+use crate::segment::INTERFACE;
+
+/// How long the thread waits for a frame before it looks whether it is to end.
+const TURN: Duration = Duration::from_millis(4);
+/// How long an answer takes: a host that is there itself answers sooner.
+const DELAY: Duration = Duration::from_millis(3);
+
+/// Answers questions for addresses from a memory that nothing corrects, as switches and access points do that spare
+/// their ports broadcasts (RFC 9161), until it is dropped.
+///
+/// It answers broadcast and multicast questions, also probes, with the Ethernet source of the host that it answers for;
+/// a question to one host's hardware address is that host's alone. The segment floods questions all the same. While that
+/// host is there, its frames would be drawn away by these answers: this is for one that has gone.
+#[derive(Debug)]
+pub(crate) struct Suppression(Worker<()>);
+
+/// Which hardware address an address had.
+pub(crate) type Memory = BTreeMap<IpAddr, Mac>;
+
+impl Suppression {
+    /// Starts answering, at the link of a host.
+    pub(crate) fn start(host: &Host, memory: Memory) -> Result<Self> {
+        let work = move |tap, recorder| answer(tap, &memory, &recorder);
+        Ok(Self(Worker::start(host, || Tap::open(INTERFACE, TURN), work)?))
+    }
+
+    /// Stops answering.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.0.stop().map(drop)
+    }
+}
+
+fn answer(mut tap: Tap, memory: &Memory, recorder: &Recorder<()>) -> Result<()> {
+    while !recorder.is_stopped() {
+        let Some(answer) = tap.receive()?.and_then(|frame| recall(memory, frame)) else { continue };
+        std::thread::sleep(DELAY);
+        tap.send(&answer);
+    }
+    Ok(())
+}
+
+/// The answer to a frame, if it asks all hosts for an address in memory.
+fn recall(memory: &Memory, frame: &[u8]) -> Option<Vec<u8>> {
+    let (destination, source) = (frame.get(..6)?, Mac(frame.get(6..12)?.try_into().ok()?));
+    match [*frame.get(12)?, *frame.get(13)?] {
+        ARP if destination == [0xff; 6] => {
+            let question = frame.get(14..42)?;
+            let sender = Ipv4Addr::from(<[u8; 4]>::try_from(&question[14..18]).ok()?);
+            let target = Ipv4Addr::from(<[u8; 4]>::try_from(&question[24..28]).ok()?);
+            let asks = question[..6] == ARP_FIXED && question[6..8] == [0, 1] && sender != target;
+            let mac = *memory.get(&target.into()).filter(|_| asks)?;
+            Some([ethernet(source.0, mac, ARP), arp(2, (mac, target), (source, sender))].concat())
+        }
+        IPV6 if destination.starts_with(&[0x33, 0x33]) => {
+            let (sender, target) = solicited_target(frame)?;
+            let mac = *memory.get(&target.into())?;
+            Some(advertisement((mac, target), (source, sender)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::super::frames::Asker;
+    use super::*;
+
+    const ASKER: Asker = Asker {
+        mac: Mac([2, 0xfb, 192, 168, 1, 4]),
+        v4: Ipv4Addr::new(192, 168, 1, 4),
+        v6: Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 4),
+    };
+    const GONE: Mac = Mac([2, 0xfb, 192, 168, 1, 11]);
+    const VIPS: [IpAddr; 2] = [
+        IpAddr::V4(Ipv4Addr::new(192, 168, 1, 240)),
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 0x240)),
+    ];
+
+    #[test]
+    fn a_question_is_answered_as_the_host_that_is_gone_would_have() {
+        for vip in VIPS {
+            let answer = recall(&memory(), &ASKER.question(vip)).unwrap();
+            assert_eq!(ASKER.answer(vip, &answer), Some((GONE, GONE)));
+        }
+    }
+
+    #[test]
+    fn a_probe_is_answered_to_whom_sent_it_or_to_all_nodes() {
+        let nobody = Asker { v4: Ipv4Addr::UNSPECIFIED, v6: Ipv6Addr::UNSPECIFIED, ..ASKER };
+        let answer = recall(&memory(), &nobody.question(VIPS[0])).unwrap();
+        assert_eq!(nobody.answer(VIPS[0], &answer), Some((GONE, GONE)));
+        let answer = recall(&memory(), &nobody.question(VIPS[1])).unwrap();
+        assert_eq!(answer[..6], [0x33, 0x33, 0, 0, 0, 1]);
+        assert_eq!(answer[38..54], Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets());
+    }
+
+    #[test]
+    fn questions_to_one_host_for_others_and_announcements_go_unanswered() {
+        for vip in VIPS {
+            let mut to_one = ASKER.question(vip);
+            to_one[..6].copy_from_slice(&GONE.0);
+            assert_eq!(recall(&memory(), &to_one), None);
+            assert_eq!(recall(&Memory::new(), &ASKER.question(vip)), None);
+            assert_eq!(recall(&memory(), &ASKER.question(vip)[..41]), None, "a truncated one");
+        }
+        let IpAddr::V4(vip) = VIPS[0] else { unreachable!("an IPv4 address") };
+        let announcement = Asker { v4: vip, ..ASKER }.question(VIPS[0]);
+        assert_eq!(recall(&memory(), &announcement), None);
+    }
+
+    fn memory() -> Memory {
+        VIPS.map(|vip| (vip, GONE)).into()
+    }
+}
