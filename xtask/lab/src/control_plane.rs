@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use crate::clock;
 use crate::credentials::{Tokens, User, write_kubeconfig};
@@ -60,10 +61,36 @@ impl ApiServer {
 
     /// Reads a path of the API as the administrator; none unless it answers 200.
     pub(crate) fn get(&self, path: &str) -> Result<Option<String>> {
+        self.ask(path, &[])
+    }
+
+    /// A token of a ServiceAccount, bound to a Node if one is named. Hundreds are made: kubectl would take a minute.
+    pub(crate) fn token(&self, namespace: &str, account: &str, node: Option<&str>) -> Result<String> {
+        let uid = |node: &str| -> Result<Value> {
+            let found = self.get(&format!("/api/v1/nodes/{node}"))?;
+            let object: Value = serde_json::from_str(&found.with_context(|| format!("no Node {node}"))?)?;
+            Ok(object["metadata"]["uid"].clone())
+        };
+        let bound = match node {
+            Some(name) => json!({"kind": "Node", "apiVersion": "v1", "name": name, "uid": uid(name)?}),
+            None => Value::Null,
+        };
+        let request = json!({"spec": {"audiences": [], "expirationSeconds": 86400, "boundObjectRef": bound}});
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let given =
+            self.ask(&path, &["--header", "Content-Type: application/json", "--data", &request.to_string()])?;
+        let given = given.with_context(|| format!("no token for {namespace}/{account}"))?;
+        let given: Value = serde_json::from_str(&given)?;
+        given["status"]["token"].as_str().map(str::to_owned).context("the API server's answer has no token")
+    }
+
+    fn ask(&self, path: &str, arguments: &[&str]) -> Result<Option<String>> {
         let header = format!("Authorization: Bearer {}", self.tokens()?.of(&User::admin())?);
         let output = self.host.run(|| {
             std::process::Command::new("curl")
-                .args(["--silent", "--fail", "--max-time", "5", "--header", &header, "--cacert"])
+                .args(["--silent", "--fail", "--max-time", "30", "--header", &header])
+                .args(arguments)
+                .arg("--cacert")
                 .arg(self.ca_path())
                 .arg(format!("{}{path}", self.url()))
                 .output()

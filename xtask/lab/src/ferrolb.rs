@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::lab::Lab;
+use crate::parallel::in_parallel;
 use crate::parts::{OPERATOR, SPEAKER};
 use crate::plan::{CONTROL_PLANE, Role};
 use crate::service::Process;
@@ -37,7 +38,8 @@ impl<'a> Ferrolb<'a> {
     pub fn start(&self) -> Result<()> {
         self.start_operator()?;
         let plan = self.lab.state()?.plan;
-        plan.of_role(Role::Bare).try_for_each(|node| self.start_speaker(&node.name).map(drop))
+        let nodes: Vec<_> = plan.of_role(Role::Bare).collect();
+        in_parallel(&nodes, |node| self.start_speaker(&node.name)).map(drop)
     }
 
     /// Starts the operator.

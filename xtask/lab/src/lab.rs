@@ -190,22 +190,10 @@ impl Lab {
         account: &str,
         node: Option<&str>,
     ) -> Result<PathBuf> {
-        let mut arguments = vec!["create", "token", account, "--duration=24h", "--namespace", namespace];
-        let uid;
-        if let Some(node) = node {
-            uid = self.kubectl(["get", "node", node, "--output=jsonpath={.metadata.uid}"])?;
-            arguments.extend([
-                "--bound-object-kind=Node",
-                "--bound-object-name",
-                node,
-                "--bound-object-uid",
-                &uid,
-            ]);
-        }
-        let token = self.kubectl(&arguments)?;
         let api = self.api()?;
+        let token = api.token(namespace, account, node)?;
         let name = format!("{namespace}.{account}.kubeconfig");
-        let write = |path: &Path| write_kubeconfig(path, &api.url(), &api.ca()?, account, token.trim());
+        let write = |path: &Path| write_kubeconfig(path, &api.url(), &api.ca()?, account, &token);
         let Some(node) = node else {
             let path = self.shared.store.run_dir().join(name);
             write(&path)?;

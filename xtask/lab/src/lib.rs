@@ -25,6 +25,7 @@ mod lab;
 mod namespace;
 mod node;
 mod packages;
+mod parallel;
 mod parts;
 mod plan;
 mod plant;
