@@ -15,8 +15,6 @@ use crate::cargo::{release_binaries, target_dir, workspace};
 use crate::spinner::Spinner;
 use crate::{demo, image};
 
-/// Bare nodes: with one lost, and the next one's speaker dead, two are left.
-const BARE: u16 = 4;
 /// Full nodes: two announce, and one serves.
 const FULL: u16 = 3;
 
@@ -31,6 +29,9 @@ pub(super) struct FailoverArgs {
     /// Only faults whose name contains this
     #[arg(long)]
     only: Option<String>,
+    /// How many bare nodes there are. With one of four lost, and the next one's speaker dead, two are left
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=100))]
+    nodes: u16,
     /// Only on bare nodes
     #[arg(long)]
     bare: bool,
@@ -66,7 +67,7 @@ pub(super) fn run(args: &FailoverArgs) -> Result<Report> {
     let bare = of_kind(Kind::Bare);
     if !bare.is_empty() {
         let binaries = release_binaries()?;
-        let lab = LabBuilder::new().bare_nodes(BARE).progress(spinner.clone()).start()?;
+        let lab = LabBuilder::new().bare_nodes(args.nodes).progress(spinner.clone()).start()?;
         let stage = spinner.step("come to rest", || Stage::bare(lab, &binaries, &manifest))?;
         for series in &bare {
             rows.push(play(&spinner, &stage, series, &mut report)?);
