@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::sight::{Outcome, Sight};
 use super::stage::{EXCLUDE, Kind, SERVICE, Stage};
 use crate::plan::CONTROL_PLANE;
-use crate::probe::{Mac, Memory, Suppression};
+use crate::probe::{Mac, Manner, Memory, Suppression};
 use crate::{Host, clock};
 
 /// How long a fault lasts that passes by itself.
@@ -71,7 +71,8 @@ impl Stage {
                 self.await_rest()
             }
             Fault::NodeLost
-            | Fault::NodeRemembered
+            | Fault::NodeProxied
+            | Fault::NodeSuppressed
             | Fault::LinkCut
             | Fault::LinkFlap
             | Fault::SpeakerKilled
@@ -103,10 +104,12 @@ impl Stage {
                 owner.power_off()?;
                 moved(sight)
             }
-            Fault::NodeRemembered => {
+            Fault::NodeProxied | Fault::NodeSuppressed => {
+                let manner = if fault == Fault::NodeProxied { Manner::Proxy } else { Manner::Suppression };
+                let (host, memory) = (self.lab.host(CONTROL_PLANE)?, self.memory_of(owner, macs));
                 sight.owner_goes_dark();
                 owner.power_off()?;
-                let switch = Suppression::start(&self.lab.host(CONTROL_PLANE)?, self.memory_of(owner, macs))?;
+                let switch = Suppression::start(&host, manner, memory)?;
                 let moved = moved(sight);
                 std::thread::sleep(PASSING);
                 switch.stop()?;
@@ -169,7 +172,6 @@ impl Stage {
                 Kind::Bare => {
                     for node in self.nodes()? {
                         self.restart_speaker(&self.lab.host(&node)?)?;
-                        self.await_rest()?;
                     }
                     Ok(())
                 }
@@ -213,7 +215,11 @@ impl Stage {
     /// Makes good what a fault left, and waits until the cluster has come to rest.
     fn mend(&self, fault: Fault, owner: &Host) -> Result<()> {
         match fault {
-            Fault::NodeLost | Fault::NodeRemembered | Fault::NodeLostIsolated | Fault::Rebooted => {
+            Fault::NodeLost
+            | Fault::NodeProxied
+            | Fault::NodeSuppressed
+            | Fault::NodeLostIsolated
+            | Fault::Rebooted => {
                 self.lab.power_on(owner.name())?;
                 if fault == Fault::NodeLostIsolated {
                     self.isolate(false)?;

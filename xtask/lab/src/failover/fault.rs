@@ -7,8 +7,10 @@ use std::fmt;
 pub enum Fault {
     /// The node loses power: all its processes and its link, at once.
     NodeLost,
-    /// It loses power, and a switch goes on answering for its addresses from memory.
-    NodeRemembered,
+    /// It loses power, and a switch goes on answering for its addresses from memory, in its own name.
+    NodeProxied,
+    /// It loses power, and a switch goes on answering for its addresses from memory, in the node's name, but for probes.
+    NodeSuppressed,
     /// Its cable is pulled, and put back seconds later.
     LinkCut,
     /// Its cable is pulled and put back at once.
@@ -39,9 +41,10 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NodeLost,
-        Self::NodeRemembered,
+        Self::NodeProxied,
+        Self::NodeSuppressed,
         Self::LinkCut,
         Self::LinkFlap,
         Self::SpeakerKilled,
@@ -82,7 +85,8 @@ impl Fault {
     pub fn moves(self) -> Option<bool> {
         match self {
             Self::NodeLost
-            | Self::NodeRemembered
+            | Self::NodeProxied
+            | Self::NodeSuppressed
             | Self::LinkCut
             | Self::Excluded
             | Self::Rebooted
@@ -105,7 +109,7 @@ impl Fault {
             Self::NodeLost | Self::LinkCut | Self::LinkFlap | Self::CovererKilled | Self::Split => {
                 (Some(500.0), Some(1000.0))
             }
-            Self::NodeRemembered => (None, Some(1000.0)),
+            Self::NodeProxied | Self::NodeSuppressed => (None, Some(1000.0)),
             Self::SpeakerKilled | Self::SpeakerFrozen | Self::CrashLoop => (None, Some(500.0)),
             Self::SpeakerRestarted | Self::Upgrade | Self::Excluded | Self::Rebooted | Self::EndpointLost => {
                 (None, Some(UNNOTICED))
@@ -122,7 +126,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NodeLost => "node lost",
-            Self::NodeRemembered => "node lost, switch answers from memory",
+            Self::NodeProxied => "node lost, proxy answers from memory",
+            Self::NodeSuppressed => "node lost, switch suppresses ARP and ND",
             Self::LinkCut => "link cut",
             Self::LinkFlap => "link flap",
             Self::SpeakerKilled => "speaker killed",

@@ -25,7 +25,7 @@ pub use established::{EstablishedProbe, Exchange, Exchanges};
 pub use frames::Mac;
 pub use listen::{Heard, ListenProbe};
 pub use resolve::{Answer, Resolutions, ResolveProbe};
-pub(crate) use suppression::{Memory, Suppression};
+pub(crate) use suppression::{Manner, Memory, Suppression};
 pub use timeline::{Gap, longest_gap};
 
 use crate::clock;
