@@ -4,7 +4,6 @@ mod cluster;
 mod failover;
 mod ledger;
 mod operator;
-mod planting;
 mod plot;
 mod process;
 mod publish;

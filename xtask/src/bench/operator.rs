@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder};
+use ferrolb_lab::{CONTROL_PLANE, Ferrolb, Lab, LabBuilder, Planted};
 use serde::Deserialize;
 
 use super::cluster::install;
-use super::planting::{plant_service, service};
 use super::process::{cpu_seconds, peak_memory};
 use super::report::{Bounds, Reach, Report};
 use crate::cargo::{bench_program, release_binaries};
@@ -93,9 +92,7 @@ pub(super) fn run(services: u32) -> Result<Report> {
         let ours = (0..services).map(|number| (format!("planted-{number}"), number, None));
         let others = (first..first + sample)
             .map(|number| (format!("other-{number}"), services + number, Some("example.org/lb")));
-        let planted = ours
-            .chain(others)
-            .map(|(name, number, class)| plant_service(&name, service(&name, number, class)));
+        let planted = ours.chain(others).map(|(name, number, class)| Planted::service(&name, number, class));
         lab.plant(&planted.collect::<Vec<_>>())
     })?;
     let alone = spinner.step("write to the others in a bare loop", || {

@@ -8,7 +8,6 @@ use anyhow::{Result, bail};
 use ferrolb_lab::{Ferrolb, Lab, LabBuilder, Planted};
 
 use super::cluster::install;
-use super::planting::{plant_service, plant_slice, served, slice};
 use super::process::{cpu_seconds, resident_memory};
 use super::report::{Reach, Report};
 use crate::cargo::release_binaries;
@@ -59,9 +58,8 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
 /// A Service with an address, and its endpoints.
 fn objects(number: u32) -> [Planted; 2] {
     let name = format!("service-{number}");
-    let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 64, 0, 1).to_bits() + number);
-    let service = plant_service(&name, served(&name, number, address));
-    [service, plant_slice(&name, slice(&name, number, NODE))]
+    let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 64, 0, 1).to_bits() + number).into();
+    [Planted::served(&name, number, address), Planted::endpoints(&name, number, NODE, address)]
 }
 
 /// Waits until a speaker owns so many addresses and has said so.

@@ -3,6 +3,8 @@
 //! The API server takes ever longer for each Service that it creates; ten thousand cost minutes. Whoever measures what
 //! comes after puts them where it would have. What it would have filled in has to be there.
 
+mod services;
+
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
