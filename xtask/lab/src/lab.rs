@@ -89,7 +89,7 @@ impl Lab {
     /// The name of the node whose first link has a hardware address.
     pub fn node_of(&self, mac: Mac) -> Result<String> {
         let plan = self.state()?.plan;
-        let node = plan.hosts.iter().find(|host| host.is_node() && host.mac() == mac.to_string());
+        let node = plan.hosts.iter().find(|host| host.is_node() && host.mac() == mac);
         node.map(|node| node.name.clone()).with_context(|| format!("{mac} is no node's"))
     }
 

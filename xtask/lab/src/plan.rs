@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::probe::Mac;
+
 /// The name of the host that the API server runs on.
 pub const CONTROL_PLANE: &str = "control-plane";
 /// The name of the host that is no part of the cluster.
@@ -78,14 +80,14 @@ impl HostPlan {
     }
 
     /// The hardware address of its link: locally administered, and the IPv4 address in it.
-    pub fn mac(&self) -> String {
+    pub fn mac(&self) -> Mac {
         self.mac_of(0)
     }
 
     /// The hardware address of its link `eth<number>`, below 16.
-    pub fn mac_of(&self, number: u8) -> String {
+    pub fn mac_of(&self, number: u8) -> Mac {
         let [a, b, c, d] = self.v4.octets();
-        format!("{:02x}:fb:{a:02x}:{b:02x}:{c:02x}:{d:02x}", number << 4 | 2)
+        Mac([number << 4 | 2, 0xfb, a, b, c, d])
     }
 
     /// The parts of [`POD_RANGES`] of a full node.
@@ -182,7 +184,7 @@ mod tests {
         assert_eq!(plan.v4_prefix, 16);
         assert_eq!(distinct(plan.hosts.iter().map(|h| h.v4.to_string()).collect()), plan.hosts.len());
         assert_eq!(distinct(plan.hosts.iter().map(|h| h.v6.to_string()).collect()), plan.hosts.len());
-        assert_eq!(distinct(plan.hosts.iter().map(|h| h.mac()).collect()), plan.hosts.len());
+        assert_eq!(distinct(plan.hosts.iter().map(|h| h.mac().to_string()).collect()), plan.hosts.len());
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) fn an_address_is_answered_with_its_owners_mac_in_both_families(fixtur
     ensure!(owners.len() == 2 && owners[0] == owners[1], "both addresses have one owner: {owners:?}");
     // The kernel of the client resolves both too, and its entries name the owner.
     let client = lab.client()?;
-    let mac = lab.host(&owners[0])?.plan().mac();
+    let mac = lab.host(&owners[0])?.plan().mac().to_string();
     for address in await_addresses(lab, "answered")? {
         eventually(|| {
             // Nobody serves there: that a connection is tried is what makes the kernel resolve the address.

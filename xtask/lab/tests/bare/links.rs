@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use ferrolb_lab::probe::ResolveProbe;
+use ferrolb_lab::probe::{Mac, ResolveProbe};
 use ferrolb_lab::{Host, Lab};
 
 use crate::Fixture;
@@ -25,17 +25,17 @@ pub(crate) fn each_segment_is_answered_with_the_address_of_its_interface(fixture
         let macs = [owner.plan().mac(), owner.plan().mac_of(1)];
         for (interfaces, answers) in [
             // The advertisement as it is names none, which is all.
-            ("null", [Some(&macs[0]), Some(&macs[1])]),
-            ("[\"eth0\"]", [Some(&macs[0]), None]),
-            ("[\"eth1\"]", [None, Some(&macs[1])]),
-            ("[\"eth*\"]", [Some(&macs[0]), Some(&macs[1])]),
+            ("null", [Some(macs[0]), Some(macs[1])]),
+            ("[\"eth0\"]", [Some(macs[0]), None]),
+            ("[\"eth1\"]", [None, Some(macs[1])]),
+            ("[\"eth*\"]", [Some(macs[0]), Some(macs[1])]),
         ] {
             select_interfaces(lab, interfaces)?;
             for (interface, mac) in ["eth0", "eth1"].into_iter().zip(answers) {
                 for &address in &addresses {
                     eventually(|| {
                         let macs = heard(lab, interface, address)?;
-                        let expected: BTreeSet<_> = mac.cloned().into_iter().collect();
+                        let expected: BTreeSet<_> = mac.into_iter().collect();
                         ensure!(macs == expected, "{address} on {interface} with {interfaces}: {macs:?}");
                         Ok(())
                     })?;
@@ -60,7 +60,7 @@ pub(crate) fn of_two_interfaces_on_one_segment_one_answers(fixture: &Fixture) ->
         for &address in &addresses {
             eventually(|| {
                 let macs = heard(lab, "eth0", address)?;
-                ensure!(macs.iter().eq([&first]), "{address} is answered by {macs:?}, not by {first} alone");
+                ensure!(macs == [first].into(), "{address} is answered by {macs:?}, not by {first} alone");
                 Ok(())
             })?;
         }
@@ -91,10 +91,10 @@ fn select_interfaces(lab: &Lab, interfaces: &str) -> Result<()> {
 
 /// The hardware addresses that 25 questions in a row by an interface of the client are answered with. Who answers names
 /// itself, and sends from there.
-fn heard(lab: &Lab, interface: &str, address: IpAddr) -> Result<BTreeSet<String>> {
+fn heard(lab: &Lab, interface: &str, address: IpAddr) -> Result<BTreeSet<Mac>> {
     let probe = ResolveProbe::start_on(&lab.client()?, interface, address)?;
     std::thread::sleep(Duration::from_millis(500));
     let answers = probe.stop()?.answers;
     ensure!(answers.iter().all(|answer| answer.source == answer.mac), "{answers:?}");
-    Ok(answers.iter().map(|answer| answer.mac.to_string()).collect())
+    Ok(answers.iter().map(|answer| answer.mac).collect())
 }
