@@ -11,7 +11,7 @@ use crate::tally::Tally;
 use crate::{check, codegen, demo, image, sim};
 
 /// Test targets that start a cluster.
-const CLUSTER_SUITES: [&str; 5] = ["cluster", "bare", "operators", "tutorial", "failover"];
+const CLUSTER_SUITES: [&str; 6] = ["cluster", "bare", "operators", "tutorial", "failover", "scale"];
 
 #[derive(Args)]
 pub(crate) struct TestArgs {

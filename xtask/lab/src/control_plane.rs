@@ -1,5 +1,6 @@
 //! The cluster's own programs: etcd, API server, controller manager and scheduler, on one host.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,6 +63,12 @@ impl ApiServer {
     /// Reads a path of the API as the administrator; none unless it answers 200.
     pub(crate) fn get(&self, path: &str) -> Result<Option<String>> {
         self.ask(path, &[])
+    }
+
+    /// How many requests it has answered since it started, by verb and resource, such as `PUT leases`.
+    pub fn requests(&self) -> Result<BTreeMap<String, f64>> {
+        let metrics = self.get("/metrics")?.context("the API server tells no metrics")?;
+        Ok(parse_requests(&metrics))
     }
 
     /// A token of a ServiceAccount, bound to a Node if one is named. Hundreds are made: kubectl would take a minute.
@@ -133,6 +140,24 @@ impl ApiServer {
     pub(crate) fn write_kubeconfig(&self, path: &std::path::Path, user: &User) -> Result<()> {
         write_kubeconfig(path, &self.url(), &self.ca()?, &user.name, self.tokens()?.of(user)?)
     }
+}
+
+fn parse_requests(metrics: &str) -> BTreeMap<String, f64> {
+    let mut requests = BTreeMap::new();
+    for line in metrics.lines() {
+        let Some((labels, value)) =
+            line.strip_prefix("apiserver_request_total{").and_then(|rest| rest.rsplit_once("} "))
+        else {
+            continue;
+        };
+        let label = |name: &str| {
+            let value = labels.split(',').find_map(|label| label.strip_prefix(name)?.strip_prefix("=\""));
+            value.unwrap_or_default().trim_end_matches('"').to_owned()
+        };
+        let count: f64 = value.parse().unwrap_or_default();
+        *requests.entry(format!("{} {}", label("verb"), label("resource"))).or_default() += count;
+    }
+    requests
 }
 
 /// Starts etcd and the API server, and returns when it is ready.
@@ -214,4 +239,20 @@ fn controller_manager() -> Vec<String> {
 
 fn scheduler() -> Vec<String> {
     vec![format!("--kubeconfig={DIR}/kube-scheduler.kubeconfig"), "--leader-elect=false".into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_summed_over_what_is_not_asked_for() {
+        let metrics = "# HELP apiserver_request_total Counter\n\
+            apiserver_request_total{code=\"200\",resource=\"leases\",verb=\"PUT\"} 3\n\
+            apiserver_request_total{code=\"409\",resource=\"leases\",verb=\"PUT\"} 1\n\
+            apiserver_request_total{code=\"200\",resource=\"nodes\",verb=\"GET\"} 2\n\
+            apiserver_request_duration_seconds_sum{resource=\"nodes\"} 9\n";
+        let requests = parse_requests(metrics);
+        assert_eq!(requests, BTreeMap::from([("PUT leases".to_owned(), 4.0), ("GET nodes".to_owned(), 2.0)]));
+    }
 }

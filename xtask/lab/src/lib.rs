@@ -33,10 +33,12 @@ pub mod probe;
 mod process_id;
 mod programs;
 mod progress;
+pub mod scale;
 mod segment;
 mod service;
 mod shared;
 mod store;
+mod traffic;
 
 pub use builder::LabBuilder;
 pub use cache::cache_dir;
@@ -54,3 +56,4 @@ pub use programs::{DEFAULT_KUBERNETES, KUBERNETES_VERSIONS, kubernetes_version};
 pub use progress::{Progress, Silent};
 pub use service::{Process, Program};
 pub use store::{HostState, Service, State};
+pub use traffic::{NeighborFrames, Traffic};

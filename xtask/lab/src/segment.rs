@@ -1,6 +1,8 @@
 //! The Ethernet segment: a bridge in a network namespace of its own, a veth pair to each host. Hosts can have further
 //! links, also to further bridges.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 
 use crate::namespace::{exists, ip_batch, within_net};
@@ -11,6 +13,8 @@ use crate::store::Store;
 const LAN: &str = "lan";
 /// The segment that every host is on.
 const MAIN: u8 = 0;
+/// The most hosts that learn of each other as hosts do.
+const FEW: usize = 24;
 /// The interface of each host.
 pub(crate) const INTERFACE: &str = "eth0";
 
@@ -25,7 +29,8 @@ impl Segment {
         Self { store: store.clone() }
     }
 
-    fn lan(&self) -> String {
+    /// The network namespace of the bridge.
+    pub(crate) fn lan(&self) -> String {
         self.store.netns(LAN)
     }
 
@@ -167,6 +172,9 @@ fn inside(plan: &Plan, host: &HostPlan) -> Vec<String> {
     if host.role == Role::Client {
         return lines;
     }
+    if plan.hosts.len() > FEW {
+        lines.extend(neighbors(plan, host));
+    }
     lines.extend(GATEWAYS.map(|gateway| format!("route add default via {gateway}")));
     for node in plan.of_role(Role::Full).filter(|node| node.name != host.name) {
         let [v4, v6] = node.pod_ranges();
@@ -188,6 +196,20 @@ fn inside(plan: &Plan, host: &HostPlan) -> Vec<String> {
     lines
 }
 
+/// Lines for `ip` that tell a host of all others.
+///
+/// All kernels of a machine's namespaces share one table of 1024 neighbours, and one that can't enter who asks for its own
+/// address does not answer. Permanent entries don't count.
+fn neighbors(plan: &Plan, host: &HostPlan) -> impl Iterator<Item = String> {
+    let others = plan.hosts.iter().filter(move |other| other.name != host.name);
+    others.flat_map(|other| {
+        let mac = other.mac();
+        [other.v4.into(), other.v6.into(), mac.link_local().into()].map(|address: IpAddr| {
+            format!("neigh replace {address} lladdr {mac} dev {INTERFACE} nud permanent")
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +227,17 @@ mod tests {
         let lines = inside(&plan, plan.host("node-1").unwrap());
         assert!(lines.contains(&"route add 10.244.2.0/24 via 192.168.1.12".to_owned()), "{lines:?}");
         assert!(!lines.iter().any(|line| line.contains("10.244.1.0/24")), "{lines:?}");
+    }
+
+    #[test]
+    fn hosts_of_a_large_lab_know_each_other_but_the_client() {
+        let known = |bare, host: &str| {
+            let plan = Plan::new(0, bare).unwrap();
+            inside(&plan, plan.host(host).unwrap()).iter().filter(|line| line.starts_with("neigh")).count()
+        };
+        assert_eq!(known(20, "bare-1"), 0);
+        assert_eq!(known(100, "bare-1"), 3 * 101);
+        assert_eq!(known(100, "client"), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod process;
 mod publish;
 mod report;
 mod residence;
+mod scale;
 mod wire;
 
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ enum Bench {
     },
     /// How long a client finds nobody when a node, a link or a speaker fails, or is told to go, for each fault
     Failover(failover::FailoverArgs),
+    /// What many nodes and addresses cost while nothing fails, and how soon each address is answered by one live node
+    /// after a tenth of the nodes was lost at once, or all speakers restarted
+    Scale(scale::ScaleArgs),
     /// How fast addresses are answered on a wire, by a loop in C, by the kernel and by the speaker; what `publish`
     /// tells; and how much memory and processor the speaker takes
     Wire {
@@ -64,6 +68,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Ledger => ledger::run()?,
         Bench::Failover(args) => failover::run(args)?,
         Bench::Operator { services } => operator::run(*services)?,
+        Bench::Scale(args) => scale::run(args)?,
         Bench::Publish { services } => publish::run(*services)?,
         Bench::Wire { services } => wire::run(*services)?,
     };

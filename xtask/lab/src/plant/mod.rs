@@ -42,6 +42,12 @@ impl Planted {
         }
         Self { key: format!("/registry/{path}/default/{name}"), object }
     }
+
+    /// The same with a label.
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.object["metadata"]["labels"][key] = value.into();
+        self
+    }
 }
 
 impl Lab {

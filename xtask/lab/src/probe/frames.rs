@@ -67,6 +67,17 @@ impl Asker {
         Some((named, source))
     }
 
+    /// Reads a frame as an answer to any question of this asker: the address, the hardware address that it names, and its
+    /// Ethernet source.
+    pub(super) fn any_answer(&self, frame: &[u8]) -> Option<(IpAddr, Mac, Mac)> {
+        let address: IpAddr = match [*frame.get(12)?, *frame.get(13)?] {
+            ARP => <[u8; 4]>::try_from(frame.get(28..32)?).ok()?.into(),
+            IPV6 => <[u8; 16]>::try_from(frame.get(62..78)?).ok()?.into(),
+            _ => return None,
+        };
+        self.answer(address, frame).map(|(named, source)| (address, named, source))
+    }
+
     fn arp_request(&self, address: Ipv4Addr) -> Vec<u8> {
         let question = arp(1, (self.mac, self.v4), (Mac([0; 6]), address));
         [ethernet([0xff; 6], self.mac, ARP), question].concat()
@@ -214,6 +225,8 @@ mod tests {
         assert_eq!(ASKER.answer(VIP4, &reply), Some((NODE, PEER)));
         assert_eq!(ASKER.answer(IpAddr::V4(Ipv4Addr::new(192, 168, 1, 241)), &reply), None);
 
+        assert_eq!(ASKER.any_answer(&reply), Some((VIP4, NODE, PEER)));
+
         let last = reply.len() - 1;
         reply[last] = 9;
         assert_eq!(ASKER.answer(VIP4, &reply), None, "an answer to somebody else");
@@ -223,6 +236,7 @@ mod tests {
     fn an_advertisement_names_its_option_or_else_its_sender() {
         let mut frame = advertisement();
         assert_eq!(ASKER.answer(VIP6, &frame), Some((NODE, PEER)));
+        assert_eq!(ASKER.any_answer(&frame), Some((VIP6, NODE, PEER)));
         frame.truncate(frame.len() - 8);
         assert_eq!(ASKER.answer(VIP6, &frame), Some((PEER, PEER)));
     }

@@ -2,8 +2,10 @@
 //!
 //! [`ResolveProbe`] asks who has an address, with an empty cache, and so sees who answers. [`ConnectProbe`] opens
 //! connections, through the kernel's neighbour cache: it sees when traffic flows again. [`EstablishedProbe`] keeps one
-//! connection: it sees what a move breaks. Beside them, [`ListenProbe`] hears every frame, byte for byte.
+//! connection: it sees what a move breaks. Beside them, [`ListenProbe`] hears every frame, byte for byte, and [`census()`] asks once for each of
+//! many addresses.
 
+mod census;
 mod connect;
 mod established;
 mod frames;
@@ -20,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+pub use census::census;
 pub use connect::{ConnectProbe, Connection, Connections};
 pub use established::{EstablishedProbe, Exchange, Exchanges};
 pub use frames::Mac;

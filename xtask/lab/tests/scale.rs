@@ -1,0 +1,72 @@
+//! Fifty nodes and two thousand addresses: what must be so at any size. `cargo xtask bench scale` measures more of both.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ferrolb_lab::LabBuilder;
+use ferrolb_lab::scale::{Crowd, Settled};
+
+use support::{built, repository};
+
+const NODES: u16 = 50;
+const SERVICES: u32 = 2_000;
+/// A better candidate may take an address over that was placed less than this ago.
+const PLACED: Duration = Duration::from_secs(31);
+
+fn main() -> ExitCode {
+    support::run(
+        start,
+        &tests![
+            scale::a_tenth_of_the_nodes_lost_at_once_leaves_each_address_to_one_live_node,
+            scale::a_rollout_of_all_speakers_moves_nothing,
+        ],
+    )
+}
+
+/// A crowd, and who answered for what when that was last asked.
+struct Fixture {
+    crowd: Crowd,
+    settled: Mutex<Settled>,
+}
+
+/// Returns once each address is answered by one node.
+fn start() -> Result<Fixture> {
+    let lab = LabBuilder::new().bare_nodes(NODES).start()?;
+    let install = repository("deploy/install.yaml");
+    let crowd = Crowd::gather(lab, &built("FERROLB_BINARIES")?, &install, SERVICES)?;
+    crowd.start()?;
+    crowd.advertise()?;
+    std::thread::sleep(PLACED);
+    let settled = Mutex::new(crowd.settle()?);
+    Ok(Fixture { crowd, settled })
+}
+
+mod scale {
+    use super::*;
+
+    pub(crate) fn a_tenth_of_the_nodes_lost_at_once_leaves_each_address_to_one_live_node(
+        fixture: &Fixture,
+    ) -> Result<()> {
+        let mut settled = fixture.settled.lock().ok().context("an earlier test panicked")?;
+        let after = fixture.crowd.lose_a_tenth(&settled)?;
+        let (moved, lost) = (after.moved_since(&settled), after.after.len());
+        ensure!(moved == lost && moved > 0, "{lost} addresses lost their node, and {moved} moved");
+        ensure!(after.last() < Duration::from_secs(10), "settled after {:?}", after.last());
+        *settled = after;
+        Ok(())
+    }
+
+    pub(crate) fn a_rollout_of_all_speakers_moves_nothing(fixture: &Fixture) -> Result<()> {
+        let mut settled = fixture.settled.lock().ok().context("an earlier test panicked")?;
+        let after = fixture.crowd.restart()?;
+        let moved = after.moved_since(&settled);
+        ensure!(moved == 0, "{moved} of {} addresses moved", after.owners.len());
+        *settled = after;
+        Ok(())
+    }
+}
