@@ -26,8 +26,7 @@ impl Machine {
             && self.by_mac.contains_key(&frame.source)
             && self.owns(link, address)
             && self.stopping.is_none()
-            && self.is_doubtful(link, now)
-            && !self.shows_doubt(link, address, now)
+            && self.has_to_show_doubt(link, address, now)
         {
             // Whoever served meanwhile answers this, and keeps the address.
             self.show_doubt(link, address, now);

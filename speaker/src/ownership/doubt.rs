@@ -17,6 +17,8 @@ use crate::link::LinkId;
 const AFTER_PAUSE: Duration = Duration::from_millis(50);
 /// A question to the owner alone and the probe that tells others of its silence are no further apart.
 const WATCHED: Duration = Duration::from_millis(200);
+/// Whoever hears a probe has taken it up after this time.
+const HEARD: Duration = Duration::from_millis(200);
 /// Between questions to the gateways of a link on which nobody was heard yet.
 const GATEWAYS: Duration = Duration::from_millis(500);
 /// Questions of a sweep that leave together, and the time until the next.
@@ -94,16 +96,23 @@ impl Machine {
 
     pub(super) fn show_doubt(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         self.send_probe(link, address, now);
-        let until = now + self.timing.unasked;
         if let Some(ownership) = self.ownership_mut(link, address) {
-            ownership.shown = Some(until);
+            ownership.shown = Some(now);
         }
     }
 
     /// Whether others were told that this node is not sure of an address.
     pub(super) fn shows_doubt(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
-        let ownership = self.ownership(link, address);
-        ownership.and_then(|ownership| ownership.shown).is_some_and(|until| now < until)
+        let shown = self.ownership(link, address).and_then(|ownership| ownership.shown);
+        shown.is_some_and(|at| now < at + self.timing.unasked)
+    }
+
+    /// Whether a peer that asks everybody has to be told so first: others may not have heard it, and would yield to an
+    /// answer.
+    pub(super) fn has_to_show_doubt(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
+        let shown = self.ownership(link, address).and_then(|ownership| ownership.shown);
+        let doubts = self.is_doubtful(link, now) || self.shows_doubt(link, address, now);
+        doubts && shown.is_none_or(|at| now >= at + HEARD)
     }
 
     /// Whether this node can't be sure of what it owns on a link.

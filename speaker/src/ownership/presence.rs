@@ -68,7 +68,7 @@ impl Machine {
         }
         let was_sure = !self.is_doubtful(link, now);
         if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
-            neighbour.verdict = Verdict::Fine;
+            (neighbour.verdict, neighbour.found) = (Verdict::Fine, Some(now));
         }
         if was_sure && let Some(here) = self.here.get_mut(&link) {
             // Who is back needs a moment to watch.

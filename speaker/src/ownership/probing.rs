@@ -12,6 +12,8 @@ use crate::link::LinkId;
 
 /// How long a question to a supposed owner waits for its answer.
 const CONFIRM: Duration = Duration::from_millis(100);
+/// Questions to a supposed owner: it may be busy, and what is somebody's is not to be taken.
+const CONFIRMATIONS: u8 = 3;
 
 impl Machine {
     /// An address's timer is due.
@@ -37,7 +39,10 @@ impl Machine {
                 let probing = *probing;
                 match self.purpose(link, address, now) {
                     Some(Purpose::Own(cause)) if probing => self.begin(link, address, cause, now),
-                    _ => self.keep_covering(link, address, probing, now),
+                    Some(Purpose::Own(_) | Purpose::Cover) => {
+                        self.keep_covering(link, address, probing, now);
+                    }
+                    Some(Purpose::Confirm) | None => self.settle(link, address, now),
                 }
             }
             State::Conflict(_) => {
@@ -50,7 +55,8 @@ impl Machine {
     pub(super) fn begin_probing(&mut self, link: LinkId, address: IpAddr, purpose: Purpose, now: Instant) {
         let left = match &purpose {
             Purpose::Own(GainCause::Unclaimed) => self.timing.placement_probes.saturating_sub(1),
-            Purpose::Confirm | Purpose::Own(_) | Purpose::Cover => 0,
+            Purpose::Confirm => CONFIRMATIONS - 1,
+            Purpose::Own(_) | Purpose::Cover => 0,
         };
         if purpose == Purpose::Cover && self.breaks(Mutation::CoveringCheck) {
             self.begin_covering(link, address, now);
@@ -59,19 +65,25 @@ impl Machine {
         if matches!(purpose, Purpose::Own(_)) && self.is_cut_off(link, now) {
             self.ask_whoever_is_there(link, now);
         }
-        if purpose == Purpose::Confirm {
+        self.probe_for(link, address, purpose, left, now);
+    }
+
+    /// Asks whoever has to be asked, and waits for answers; so many questions are left after this one.
+    fn probe_for(&mut self, link: LinkId, address: IpAddr, purpose: Purpose, left: u8, now: Instant) {
+        let wait = if purpose == Purpose::Confirm {
             self.ask_supposed_owner(link, address);
+            CONFIRM
         } else {
             self.send_probe(link, address, now);
-        }
-        let wait = if purpose == Purpose::Confirm { CONFIRM } else { self.timing.probe };
+            self.timing.probe
+        };
         if let Some(slot) = self.slots.get_mut(&(link, address)) {
             slot.state = State::Probing(purpose, left);
         }
         self.timers.set(Timer::Slot(link, address), Some(now + wait));
     }
 
-    pub(super) fn ask_supposed_owner(&mut self, link: LinkId, address: IpAddr) {
+    fn ask_supposed_owner(&mut self, link: LinkId, address: IpAddr) {
         let owner = self.slots.get(&(link, address)).and_then(|slot| slot.owner);
         if let (Some(owner), Some(here)) = (owner, self.link(link)) {
             let frame = frames::ask(address, here, owner.mac);
@@ -95,11 +107,7 @@ impl Machine {
         now: Instant,
     ) {
         if left > 0 {
-            self.send_probe(link, address, now);
-            if let Some(slot) = self.slots.get_mut(&(link, address)) {
-                slot.state = State::Probing(purpose, left - 1);
-            }
-            self.timers.set(Timer::Slot(link, address), Some(now + self.timing.probe));
+            self.probe_for(link, address, purpose, left - 1, now);
             return;
         }
         match purpose {

@@ -13,6 +13,10 @@ use super::standing::Right;
 use super::stopping::Stop;
 use crate::link::LinkId;
 
+/// A speaker that is back does not answer for all of its addresses at once. What it does not answer for after so long
+/// it has given up.
+const RESUMES: Duration = Duration::from_secs(30);
+
 impl Machine {
     /// Makes the state of an address what it has to be.
     pub(super) fn settle(&mut self, link: LinkId, address: IpAddr, now: Instant) {
@@ -90,7 +94,10 @@ impl Machine {
         let candidate = wanted.candidate(owner.node).is_some();
         let mut verdict = neighbour.map_or(Verdict::Fine, |neighbour| neighbour.verdict);
         if covers && verdict == Verdict::Fine {
-            // A speaker that is back does not answer for all of its addresses at once.
+            let back = neighbour.and_then(|neighbour| neighbour.found);
+            if back.is_some_and(|at| now >= at + RESUMES) {
+                return own(GainCause::Unclaimed);
+            }
             verdict = Verdict::SpeakerSilent;
         }
         match verdict {

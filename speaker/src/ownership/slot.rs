@@ -97,7 +97,7 @@ pub(super) struct Ownership {
     pub(super) told: Option<Instant>,
     /// Peers that owned the address before, or own it too.
     pub(super) rivals: Vec<NodeId>,
-    /// Until when this node's probe shows others that it is not sure of the address.
+    /// When this node's probe last showed others that it is not sure of the address.
     pub(super) shown: Option<Instant>,
     /// A rival that showed the same, and until when that counts.
     pub(super) doubted: Option<(NodeId, Instant)>,

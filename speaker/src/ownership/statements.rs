@@ -94,7 +94,8 @@ impl Machine {
 
     /// Somebody says that this node has the address.
     fn hear_own_name(&mut self, link: LinkId, address: IpAddr, speaker: Option<NodeId>, now: Instant) {
-        let Some(speaker) = speaker else { return };
+        // What waited while this process was paused was said for what it owned then.
+        let Some(speaker) = speaker.filter(|_| !self.is_behind(now)) else { return };
         let right = self.right(link, address, now);
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         match &mut slot.state {
@@ -250,15 +251,12 @@ impl Machine {
         }
     }
 
-    /// Announces an address that a peer asked everybody for. One in doubt repeats that, as it may have been said unheard:
-    /// another owner would yield to a claim.
+    /// Announces an address that a peer asked everybody for, unless this node is not sure of it: another owner would yield
+    /// to a claim.
     pub(super) fn tell_everybody(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        if !self.is_time(link, address, |ownership| &mut ownership.told, now) {
-            return;
-        }
-        if self.shows_doubt(link, address, now) {
-            self.send_probe(link, address, now);
-        } else {
+        if !self.shows_doubt(link, address, now)
+            && self.is_time(link, address, |ownership| &mut ownership.told, now)
+        {
             self.announce_now(link, address, now);
         }
     }

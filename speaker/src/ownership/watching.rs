@@ -213,7 +213,12 @@ impl Machine {
         }
         let verdict = if answers(neighbour.kernel) { Verdict::SpeakerSilent } else { Verdict::Dead };
         let kernel_heard = neighbour.kernel_heard;
-        if verdict == Verdict::Dead && !self.link_works(link, node, check.since, now) {
+        // Of a kernel that falls silent later than its speaker the watch tells nothing.
+        let watched = neighbour.watch.as_ref().filter(|_| neighbour.verdict == Verdict::Fine);
+        let watched = watched.and_then(|watch| watch.silent_since);
+        let silent_since = watched.map_or(check.since, |since| since.min(check.since));
+        let since = neighbour.kernel.map_or(silent_since, |at| at.max(silent_since));
+        if verdict == Verdict::Dead && !self.link_works(link, node, since, now) {
             if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
                 neighbour.check = Some(Check { due: now + self.timing.doubtful_question, ..check });
             }
@@ -223,10 +228,7 @@ impl Machine {
         neighbour.check = None;
         // Where its kernel never answered, its silence means nothing.
         if kernel_heard && neighbour.verdict != verdict {
-            // Of a kernel that falls silent later than its speaker the watch tells nothing.
-            let watched = neighbour.watch.as_ref().filter(|_| neighbour.verdict == Verdict::Fine);
-            let watched = watched.and_then(|watch| watch.silent_since);
-            neighbour.silent_since = Some(watched.map_or(check.since, |since| since.min(check.since)));
+            neighbour.silent_since = Some(silent_since);
             neighbour.verdict = verdict;
             neighbour.found = Some(now);
             neighbour.presence_due = now;

@@ -47,7 +47,7 @@ impl Checks {
             GainCause::NodeSilent(_) if !self.contact.may_be_silent(port, from, now) => {
                 Some("the node is there")
             }
-            GainCause::NodeSilent(_) if self.contact.is_alone(port, from, now) && !self.promise.trusts => {
+            GainCause::NodeSilent(_) if self.contact.is_alone(world, port, from) && !self.promise.trusts => {
                 Some("it is this node that hears nobody")
             }
             GainCause::NodeSilent(_) if self.promise.calm && !self.is_first(world, port, address, from) => {

@@ -8,9 +8,16 @@ const KNOWN: u64 = 3_000_000;
 /// A host that was heard within this time should be heard again when it is asked, in microseconds.
 const THIRD_HOST: u64 = 29_000_000;
 
+/// Who hears another one for less than this may not learn of it, in microseconds.
+const BRIEF: u64 = 500_000;
+
 #[derive(Clone, Copy, Debug)]
 enum Pair {
-    Heard(u64),
+    Heard {
+        since: u64,
+        /// Since when they did not before.
+        lost: u64,
+    },
     Lost(u64),
 }
 
@@ -36,8 +43,9 @@ impl Contact {
             for of in 0..world.nodes.len() {
                 let pair = &mut self.pairs[by][of];
                 *pair = match (*pair, hears(by, of)) {
-                    (Pair::Lost(_), true) => Pair::Heard(world.now),
-                    (Pair::Heard(_), false) => Pair::Lost(world.now),
+                    (Pair::Lost(lost), true) => Pair::Heard { since: world.now, lost },
+                    (Pair::Heard { since, lost }, false) if world.now < since + BRIEF => Pair::Lost(lost),
+                    (Pair::Heard { .. }, false) => Pair::Lost(world.now),
                     (same, _) => same,
                 };
             }
@@ -51,7 +59,7 @@ impl Contact {
     /// Whether a node may hold another one to be silent on the wire.
     pub(crate) fn may_be_silent(&self, by: Port, of: Port, now: u64) -> bool {
         match self.pairs[by][of] {
-            Pair::Heard(since) => now < since + KNOWN,
+            Pair::Heard { since, .. } => now < since + KNOWN,
             Pair::Lost(_) => true,
         }
     }
@@ -62,8 +70,13 @@ impl Contact {
     }
 
     /// Whether a node hears nobody since another one fell silent, and must know that this may be its own fault.
-    pub(crate) fn is_alone(&self, by: Port, of: Port, now: u64) -> bool {
+    pub(crate) fn is_alone(&self, world: &World, by: Port, of: Port) -> bool {
         let before = |since| matches!(self.pairs[by][of], Pair::Lost(lost) if lost < since);
-        self.alone_since[by].is_some_and(|since| now < since + THIRD_HOST && !before(since))
+        let heard_another = |since: u64| {
+            let speaker = world.nodes[by].speaker.as_ref();
+            speaker.is_some_and(|speaker| speaker.heard_another(of, since.saturating_sub(THIRD_HOST)))
+        };
+        self.alone_since[by]
+            .is_some_and(|since| world.now < since + THIRD_HOST && !before(since) && heard_another(since))
     }
 }

@@ -10,7 +10,7 @@ use ferrolb_speaker::link::{Link, LinkId};
 use ferrolb_speaker::ownership::{
     Candidate, Desired, DesiredAddress, Machine, NodeId, Peer, PeerLink, Peers, Timing,
 };
-use ferrolb_speaker::wire::{Frame, Packet};
+use ferrolb_speaker::wire::{Frame, Mac, Packet};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::{Api, observed};
@@ -50,6 +50,8 @@ pub(crate) struct Speaker {
     view: View,
     /// Frames that came while it was frozen; `None` while it runs.
     pub(crate) frozen: Option<VecDeque<Frame>>,
+    /// When it heard each host last.
+    heard: HashMap<Mac, u64>,
     /// It was told to stop.
     pub(crate) stopping: bool,
     /// It will not come back.
@@ -151,12 +153,24 @@ impl Speaker {
             in_vain: 0,
             view: View::default(),
             frozen: None,
+            heard: HashMap::new(),
             stopping: false,
             leaves: false,
             wake: None,
             wakes: 0,
             wakened: 0,
         }
+    }
+
+    /// Takes up a frame at a time of the world.
+    pub(crate) fn hear(&mut self, frame: &Frame, at: u64, now: Instant) {
+        self.heard.insert(frame.source, at);
+        self.machine.handle_frame(ETH0, frame, now);
+    }
+
+    /// Whether it heard another host than this since a time of the world.
+    pub(crate) fn heard_another(&self, than: Port, since: u64) -> bool {
+        self.heard.iter().any(|(host, at)| *host != mac(than) && *at >= since)
     }
 
     /// Whether it knows that a node is excluded from load balancing.

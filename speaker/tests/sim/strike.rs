@@ -14,7 +14,7 @@ use crate::api::CLOCKS_STOP;
 use crate::check::Checks;
 use crate::fault::{CRASHES, Fault};
 use crate::network::{Port, mac};
-use crate::node::{ETH0, Speaker, id};
+use crate::node::{Speaker, id};
 use crate::world::World;
 
 /// A speaker that stops has ended by then, and its next process can start.
@@ -177,9 +177,10 @@ impl World {
         let Some(frames) = speaker.frozen.take() else { return };
         speaker.wakened = self.now + WAKENED;
         self.note(|| format!("node-{port} runs again"));
+        let at = self.now;
         self.with(port, |speaker, _, now| {
             for frame in frames {
-                speaker.machine.handle_frame(ETH0, &frame, now);
+                speaker.hear(&frame, at, now);
             }
             speaker.machine.handle_timeout(now);
         });

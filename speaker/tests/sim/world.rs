@@ -13,7 +13,7 @@ use crate::api::{Api, Lease};
 use crate::check::{Broken, Checks};
 use crate::mutation::Mutation;
 use crate::network::{self, CLIENT, Network, Port, client_asks, host_answers};
-use crate::node::{ETH0, Node, Speaker, name};
+use crate::node::{Node, Speaker, name};
 use crate::random::Random;
 use crate::schedule::{PLACED, Schedule};
 
@@ -232,9 +232,8 @@ impl World {
             }
             return;
         }
-        self.with(port, |speaker, _, now| {
-            speaker.machine.handle_frame(ETH0, frame, now);
-        });
+        let at = self.now;
+        self.with(port, |speaker, _, now| speaker.hear(frame, at, now));
     }
 
     pub(crate) fn transmit(&mut self, port: Port, frame: &Frame) {
