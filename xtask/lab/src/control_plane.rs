@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -62,7 +62,7 @@ impl ApiServer {
 
     /// Reads a path of the API as the administrator; none unless it answers 200.
     pub(crate) fn get(&self, path: &str) -> Result<Option<String>> {
-        self.ask(path, &[])
+        Ok(self.ask(path, &[])?.ok())
     }
 
     /// How many requests it has answered since it started, by verb and resource, such as `PUT leases`.
@@ -86,16 +86,17 @@ impl ApiServer {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
         let given =
             self.ask(&path, &["--header", "Content-Type: application/json", "--data", &request.to_string()])?;
-        let given = given.with_context(|| format!("no token for {namespace}/{account}"))?;
+        let given = given.map_err(|error| anyhow!("no token for {namespace}/{account}: {error}"))?;
         let given: Value = serde_json::from_str(&given)?;
         given["status"]["token"].as_str().map(str::to_owned).context("the API server's answer has no token")
     }
 
-    fn ask(&self, path: &str, arguments: &[&str]) -> Result<Option<String>> {
+    /// Asks as the administrator, with further arguments for curl; within, what curl says unless the answer is 2xx.
+    fn ask(&self, path: &str, arguments: &[&str]) -> Result<Result<String, String>> {
         let header = format!("Authorization: Bearer {}", self.tokens()?.of(&User::admin())?);
         let output = self.host.run(|| {
             std::process::Command::new("curl")
-                .args(["--silent", "--fail", "--max-time", "30", "--header", &header])
+                .args(["--silent", "--show-error", "--fail", "--max-time", "30", "--header", &header])
                 .args(arguments)
                 .arg("--cacert")
                 .arg(self.ca_path())
@@ -103,7 +104,8 @@ impl ApiServer {
                 .output()
         })?;
         let output = output.context("run curl")?;
-        Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
     }
 
     fn await_ready(&self) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::cargo::{release_binaries, workspace};
 use crate::spinner::Spinner;
 
 /// How long nothing happens before it is measured what that costs: announcements and placement have ended by then.
-const QUIET: Duration = Duration::from_secs(45);
+const QUIET: Duration = Duration::from_secs(35);
 /// How long it is measured.
 const SPAN: Duration = Duration::from_secs(30);
 /// Requests a second that are promised of a speaker while nothing fails.
@@ -56,9 +56,6 @@ pub(super) fn run(args: &ScaleArgs) -> Result<Report> {
     let install = workspace().join("deploy/install.yaml");
     let crowd = spinner.step("plant Services", || Crowd::gather(lab, &binaries, &install, args.services))?;
     let lab = crowd.lab();
-    let alone = spinner.step("watch the cluster alone", || watch(lab, &traffic, &[]))?;
-    report.figure("without FerroLB: API requests", alone.requests, "1/s", None);
-
     let start = now();
     spinner.step("start all speakers", || crowd.start())?;
     report.figure("all speakers started and ready after", start.elapsed().as_secs_f64(), "s", None);
@@ -71,7 +68,7 @@ pub(super) fn run(args: &ScaleArgs) -> Result<Report> {
     report.figure("addresses at one node, at most", before.most_at_a_node() as f64, "", None);
     let speakers = crowd.speakers()?;
     let steady = spinner.step("watch it rest", || watch(lab, &traffic, &speakers))?;
-    steady.tell(&mut report, &alone, &speakers)?;
+    steady.tell(&mut report, &speakers)?;
 
     let lost = spinner.step("switch off a tenth of the nodes", || crowd.lose_a_tenth(&before))?;
     tell(&mut report, "a tenth of the nodes lost", &lost);
@@ -88,6 +85,12 @@ pub(super) fn run(args: &ScaleArgs) -> Result<Report> {
     let moved = restarted.moved_since(&lost) as f64;
     let all = restarted.owners.len();
     report.figure(&format!("all speakers restarted: moves of {all}"), moved, "", Some(Reach::AtMost(0.0)));
+
+    spinner.step("stop FerroLB", || crowd.stop())?;
+    let alone = spinner.step("watch the cluster alone", || watch(lab, &traffic, &[]))?;
+    report.figure("at rest, without FerroLB: API requests", alone.requests, "1/s", None);
+    let requests = (steady.requests - alone.requests) / speakers.len() as f64;
+    report.figure("at rest: API requests for each speaker", requests, "1/s", Some(REQUESTS));
     lab.end()?;
     Ok(report)
 }
@@ -125,11 +128,9 @@ fn watch(lab: &Lab, traffic: &Traffic, speakers: &[Process]) -> Result<Rates> {
 }
 
 impl Rates {
-    fn tell(&self, report: &mut Report, alone: &Self, speakers: &[Process]) -> Result<()> {
+    fn tell(&self, report: &mut Report, speakers: &[Process]) -> Result<()> {
         let count = speakers.len() as f64;
-        let requests = self.requests - alone.requests;
-        report.figure("at rest: API requests of FerroLB", requests, "1/s", None);
-        report.figure("at rest: API requests for each speaker", requests / count, "1/s", Some(REQUESTS));
+        report.figure("at rest: API requests", self.requests, "1/s", None);
         report.figure("at rest: ARP frames", self.arp, "1/s", None);
         report.figure("at rest: Neighbor Discovery frames", self.nd, "1/s", None);
         report.figure("at rest: frames of both for each node", (self.arp + self.nd) / count, "1/s", None);

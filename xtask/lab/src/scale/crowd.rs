@@ -17,7 +17,7 @@ use crate::{Ferrolb, Host, Lab, Planted, Process, clock, eventually};
 const PATIENCE: Duration = Duration::from_secs(180);
 /// What is asked is delivered to every node, at most 10 000 times a second.
 const DELIVERY: Duration = Duration::from_micros(100);
-/// Of how many nodes one is lost, and how many waves a restart has.
+/// Of how many nodes one is lost.
 const PARTS: usize = 10;
 
 const POOL: &str = "
@@ -109,19 +109,28 @@ impl Crowd {
         self.settle_since(start, owned)
     }
 
-    /// Restarts all speakers, a tenth of them at a time, as a rollout does.
+    /// Restarts all speakers, one after the other, as the DaemonSet's rollout does.
     pub fn restart(&self) -> Result<Settled> {
         let start = clock::now();
-        let live = self.live()?;
-        for wave in live.chunks(live.len().div_ceil(PARTS)) {
-            in_parallel(wave, |host| {
-                let stopped = self.ferrolb().speaker(host.name())?.terminate(PATIENCE)?;
-                ensure!(stopped, "the speaker of {} did not stop", host.name());
-                self.ferrolb().start_speaker(host.name())
-            })?;
-            self.await_ready(wave)?;
+        for host in self.live()? {
+            let stopped = self.ferrolb().speaker(host.name())?.terminate(PATIENCE)?;
+            ensure!(stopped, "the speaker of {} did not stop", host.name());
+            // With the token that it has: new ones are no part of a rollout.
+            Process::restart(&host, SPEAKER)?;
+            self.await_ready(&[host])?;
         }
         self.settle_since(start, self.addresses.clone())
+    }
+
+    /// Stops the operator and all speakers.
+    pub fn stop(&self) -> Result<()> {
+        let stop = |process: &Process| {
+            let stopped = process.terminate(PATIENCE)?;
+            ensure!(stopped, "{} did not stop", process.name());
+            Ok(())
+        };
+        stop(&self.ferrolb().operator()?)?;
+        in_parallel(&self.speakers()?, stop).map(drop)
     }
 
     fn ferrolb(&self) -> Ferrolb<'_> {
