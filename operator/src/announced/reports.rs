@@ -56,16 +56,17 @@ impl Reports {
         let after = report.clone();
         let before = self.0.set(name.to_owned(), report);
         let told = |report: &Option<Report>| {
-            report.as_ref().map(|it| (it.service.clone(), it.role, it.conflict.clone()))
+            report.as_ref().map(|it| (it.service.clone(), it.role, it.ips.clone(), it.conflict.clone()))
         };
         let differs = told(&before) != told(&after);
         before.into_iter().chain(after).map(|it| it.service).filter(|_| differs).collect()
     }
 
-    /// What is said of a conflict about a Service's addresses, while nobody owns them.
-    pub fn conflict(&self, service: &ServiceKey) -> Option<&str> {
+    /// What is said of a conflict about a Service, while nobody owns one of its addresses.
+    pub fn conflict(&self, service: &ServiceKey, addresses: &[IpAddr]) -> Option<&str> {
         let mut about = self.0.about(service);
-        if about.clone().any(|report| report.role == Role::Owner) {
+        let owners = || about.clone().filter(|report| report.role == Role::Owner);
+        if addresses.iter().all(|address| owners().any(|owner| owner.ips.contains(address))) {
             return None;
         }
         about.find_map(|report| report.conflict.as_deref())
