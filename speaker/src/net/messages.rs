@@ -1,8 +1,10 @@
-//! What a datagram of netlink says. Pure.
+//! What a datagram of netlink says, and how a dump is asked for. Pure.
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use tracing::warn;
 
@@ -21,6 +23,17 @@ pub(super) enum Told {
     Done,
     /// The kernel refused a request.
     Refused(io::Error),
+}
+
+/// The datagram that asks for everything of the request's kind.
+pub(super) fn dump(request: RouteNetlinkMessage) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
 }
 
 /// What the messages of a datagram say, in their order. One that can't be read is skipped.
