@@ -35,12 +35,13 @@ const BATCH: usize = 64;
 /// How often kernel drops are read, and missing sockets and groups are tried again.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What the driver tells the control loop.
+/// What the control loop is told, by the driver and whoever else finds something.
 #[derive(Debug)]
 pub enum Notice {
-    /// The machine changed state, at this time.
+    /// What the node does changed, or something was found, at this time.
     Event(Event, Timestamp),
-    /// Nothing more comes of what was taken up last; so it is too after the first wishes, even if they are empty.
+    /// Nothing more comes of what was taken up last; so it is too after the first wishes of the driver, even if they are
+    /// empty.
     Settled,
 }
 

@@ -30,6 +30,8 @@ pub enum Finding {
     StrictArpRequired {
         /// The interface that has the address.
         interface: Arc<str>,
+        /// It is the one that announces as well.
+        is_announcing: bool,
     },
 }
 
@@ -70,8 +72,11 @@ impl Finding {
             Self::WrongAnswer { owner, mac: None } => format!(
                 "{owner} answers for {addresses} when it is asked alone, and not when everybody is asked: see that the network delivers broadcasts and multicasts between nodes"
             ),
-            Self::StrictArpRequired { interface } => format!(
-                "this node has {addresses} on {interface}, and its kernel answers for it: set strictARP of kube-proxy, or net.ipv4.conf.all.arp_ignore=1 and arp_announce=2"
+            Self::StrictArpRequired { interface, is_announcing: false } => format!(
+                "this node has {addresses} on {interface}, and its kernel answers for that: set strictARP of kube-proxy, or net.ipv4.conf.all.arp_ignore=1 and net.ipv4.conf.all.arp_announce=2"
+            ),
+            Self::StrictArpRequired { interface, is_announcing: true } => format!(
+                "this node has {addresses} on {interface}, which announces, and its kernel answers for that: remove it there, or exclude the address from its pool; strictARP does not help"
             ),
         }
     }

@@ -12,7 +12,8 @@
 //!
 //! Pure modules decide, and import no client, no socket and no clock: [`ownership`] with its [`announcer`] and
 //! [`responder`], [`plan`], [`report`], [`chronicle`], [`wire`], [`link`]. The left half runs on one thread ([`control`]), the right half on
-//! another ([`driver`]), so that no work for the API delays an answer.
+//! another ([`driver`]), so that no work for the API delays an answer. Beside them [`strict_arp`] looks whether the node's
+//! kernel answers for the same addresses.
 
 pub mod announcer;
 pub mod args;
@@ -34,5 +35,6 @@ pub mod responder;
 pub mod run;
 #[cfg(test)]
 mod scripted;
+pub mod strict_arp;
 pub mod timing;
 pub mod wire;

@@ -29,6 +29,7 @@ use crate::link::Links;
 use crate::metrics::{Metrics, register_owned};
 use crate::net::exclusion::Patterns;
 use crate::net::{LinkError, LinkWatch};
+use crate::strict_arp::watch::{KernelWatch, PERIOD};
 
 /// How long tasks may take to stop. Handing over, and then the last renewal of the Lease, are the longest of them.
 const GRACE: Duration = Duration::from_secs(10);
@@ -88,6 +89,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (reports_sender, reports) = watch::channel(None);
     let (news_sender, news) = mpsc::channel(events::WAITING);
     register_owned(&mut registry, &node, reports.clone());
+
+    let kernel = KernelWatch {
+        period: PERIOD,
+        links: links.clone(),
+        cluster: cluster.clone(),
+        reports: reports.clone(),
+        notices: notices_sender.clone(),
+    };
+    tasks.spawn("kernel-answers", kernel.run(tasks.shutdown()));
 
     let driver = driver::Wiring {
         links: links.clone(),

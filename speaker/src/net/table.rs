@@ -214,7 +214,7 @@ fn forwarding(families: &[AfSpecUnspec]) -> Option<bool> {
 }
 
 /// The interface's own address: on a point-to-point link `Address` is the other end's and `Local` ours.
-fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+pub(super) fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     let mut own = None;
     for attribute in &message.attributes {
         if let AddressAttribute::Local(address) = attribute {
@@ -226,7 +226,8 @@ fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     own
 }
 
-fn in_use(message: &AddressMessage) -> bool {
+/// Whether nothing is in the way of its use.
+pub(super) fn in_use(message: &AddressMessage) -> bool {
     let unusable = AddressFlags::Tentative | AddressFlags::Dadfailed;
     !message
         .attributes

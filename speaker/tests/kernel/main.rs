@@ -18,6 +18,7 @@ mod links;
 mod segment;
 mod sockets;
 mod speaker;
+mod strict_arp;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests: [(&str, fn()); 22] = [
+    let tests: [(&str, fn()); 24] = [
         ("links_are_told_as_they_change", links::links_are_told_as_they_change),
         ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
         ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
@@ -83,6 +84,14 @@ fn main() -> ExitCode {
         (
             "of_two_interfaces_on_one_segment_one_announces",
             changes::of_two_interfaces_on_one_segment_one_announces,
+        ),
+        (
+            "it_is_known_for_which_addresses_the_kernel_answers",
+            strict_arp::it_is_known_for_which_addresses_the_kernel_answers,
+        ),
+        (
+            "that_the_kernel_answers_is_told_until_it_does_not",
+            strict_arp::that_the_kernel_answers_is_told_until_it_does_not,
         ),
         ("a_client_is_answered_while_one_host_floods", flood::a_client_is_answered_while_one_host_floods),
         (
