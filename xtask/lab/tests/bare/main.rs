@@ -11,6 +11,7 @@ mod manifests;
 mod outage;
 mod reasons;
 mod strangers;
+mod strict_arp;
 #[path = "../support/mod.rs"]
 mod support;
 mod wire;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             wire::each_form_of_a_question_is_answered_byte_for_byte,
             links::each_segment_is_answered_with_the_address_of_its_interface,
             links::of_two_interfaces_on_one_segment_one_answers,
+            strict_arp::a_node_whose_kernel_answers_says_so_until_it_does_not,
             frames::truncated_and_lying_frames_change_nothing,
             outage::a_minute_without_the_api_server_interrupts_nothing,
         ],
