@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::Fixture;
-use crate::support::{await_addresses, await_answer, await_event, await_field, eventually, field, node_of};
+use crate::support::{await_addresses, await_answer, await_event, await_field, eventually, field};
 
 const TYPE: &str = "StrictARPRequired";
 
@@ -12,7 +12,7 @@ pub(crate) fn a_node_whose_kernel_answers_says_so_until_it_does_not(fixture: &Fi
     fixture.create_service("strict-arp")?;
     let addresses = await_addresses(lab, "strict-arp")?;
     let vip = addresses.iter().find(|address| address.is_ipv4()).context("it has no IPv4 address")?;
-    let owner = node_of(lab, await_answer(lab, *vip)?)?;
+    let owner = lab.node_of(await_answer(lab, *vip)?)?;
     let other = if owner == "bare-1" { "bare-2" } else { "bare-1" };
     let report = format!("--selector=ferrolb.io/service-name=strict-arp,ferrolb.io/node={other}");
     let report = ["servicel2status", "--namespace=ferrolb-system", &report];
