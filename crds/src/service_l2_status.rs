@@ -77,6 +77,10 @@ pub struct ServiceL2StatusStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 735))]
     pub addresses: String,
+    /// The Service's addresses that a host answers for that is no speaker.
+    #[serde(default, rename = "conflictingIPs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 45)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub conflicting_ips: Vec<String>,
     /// The interfaces on which the node has that role.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub interfaces: Vec<InterfaceInfo>,

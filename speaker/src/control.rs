@@ -84,7 +84,7 @@ impl Control {
         }
     }
 
-    /// Runs until shutdown.
+    /// Runs until shutdown, and then until nobody has anything to tell any more.
     ///
     /// # Errors
     /// When a part that it depends on ended.
@@ -108,7 +108,13 @@ impl Control {
             // always be another, come last.
             tokio::select! {
                 biased;
-                () = &mut stop => return Ok(()),
+                () = &mut stop => {
+                    // The driver hands over now, and ends after that.
+                    while let Some(notice) = self.wiring.notices.recv().await {
+                        self.take_notice(notice);
+                    }
+                    return Ok(());
+                }
                 changed = self.wiring.links.changed() => {
                     changed.map_err(|_| SourceEnded("the watch of links"))?;
                     self.after(true, now());

@@ -55,9 +55,10 @@ impl Holding {
     /// What is reported for the address; a node that does nothing for it reports that it is kept from it, or what it saw.
     fn role(&self) -> Option<(Role, Timestamp, &'static str)> {
         let found = || {
-            let (finding, since) = self.findings.first()?;
-            let blocks = matches!(finding, Finding::AddressConflict { .. });
-            Some((if blocks { Role::Blocked } else { Role::Watching }, *since, finding.condition()))
+            let blocks = |finding: &Finding| matches!(finding, Finding::AddressConflict { .. });
+            let blocked = self.findings.iter().find(|(finding, _)| blocks(finding));
+            let (finding, since) = blocked.or(self.findings.first())?;
+            Some((if blocks(finding) { Role::Blocked } else { Role::Watching }, *since, finding.condition()))
         };
         self.part.or_else(found)
     }

@@ -181,7 +181,7 @@ impl Surroundings {
             .filter_map(|&address| Some((address, self.planner.hindrance(address)?)))
             .collect();
         let shared = addresses.iter().any(|address| self.planner.services_at(*address).len() > 1);
-        let (status, (reason, message)) = match self.reports.conflict(service, &addresses) {
+        let (status, (reason, message)) = match self.reports.conflict(service) {
             _ if !hindrances.is_empty() => (false, explain(&hindrances, addresses.len(), shared)),
             Some(conflict) => (false, ("AddressConflict", conflict.to_owned())),
             None => (true, ("Announced", "a node announces it".to_owned())),

@@ -19,8 +19,9 @@ pub struct Report {
     ips: BTreeSet<IpAddr>,
     /// When it was written, by the API server's count.
     version: u64,
-    /// What is said of a conflict, if there is one.
+    /// What is said of a conflict, if there is one, and about which addresses.
     conflict: Option<String>,
+    conflicting: BTreeSet<IpAddr>,
 }
 
 /// All reports.
@@ -38,7 +39,8 @@ impl Report {
             service: ServiceKey::new(&status.service_namespace, &status.service_name),
             node: status.node.clone(),
             role: status.role,
-            ips: status.ips.iter().filter_map(|ip| ip.parse().ok()).collect(),
+            ips: parse(&status.ips),
+            conflicting: parse(&status.conflicting_ips),
             version: object
                 .metadata
                 .resource_version
@@ -56,20 +58,21 @@ impl Reports {
         let after = report.clone();
         let before = self.0.set(name.to_owned(), report);
         let told = |report: &Option<Report>| {
-            report.as_ref().map(|it| (it.service.clone(), it.role, it.ips.clone(), it.conflict.clone()))
+            report.as_ref().map(|it| {
+                (it.service.clone(), it.role, it.ips.clone(), it.conflict.clone(), it.conflicting.clone())
+            })
         };
         let differs = told(&before) != told(&after);
         before.into_iter().chain(after).map(|it| it.service).filter(|_| differs).collect()
     }
 
-    /// What is said of a conflict about a Service, while nobody owns one of its addresses.
-    pub fn conflict(&self, service: &ServiceKey, addresses: &[IpAddr]) -> Option<&str> {
+    /// What is said of a conflict about an address of a Service that nobody owns.
+    pub fn conflict(&self, service: &ServiceKey) -> Option<&str> {
         let mut about = self.0.about(service);
-        let owners = || about.clone().filter(|report| report.role == Role::Owner);
-        if addresses.iter().all(|address| owners().any(|owner| owner.ips.contains(address))) {
-            return None;
-        }
-        about.find_map(|report| report.conflict.as_deref())
+        let owners = about.clone().filter(|report| report.role == Role::Owner);
+        let owned: BTreeSet<IpAddr> = owners.flat_map(|owner| owner.ips.iter().copied()).collect();
+        let blocked = about.find(|report| !report.conflicting.is_subset(&owned))?;
+        blocked.conflict.as_deref()
     }
 
     /// The names and UIDs of the reports that nobody is left to remove: those of nodes and about Services that are
@@ -93,6 +96,10 @@ impl Reports {
         names.sort_unstable();
         names
     }
+}
+
+fn parse(ips: &[String]) -> BTreeSet<IpAddr> {
+    ips.iter().filter_map(|ip| ip.parse().ok()).collect()
 }
 
 impl About for Report {

@@ -132,14 +132,17 @@ fn a_conflict_is_told_while_nobody_owns_the_address() {
     let mut scene = Scene::new();
     let conflict = "[{type: AddressConflict, status: 'True', reason: Answered, \
                      message: '02:00:00:00:00:99 answers for 10.0.0.1', lastTransitionTime: '2026-01-01T00:00:00Z'}]";
-    assert_eq!(scene.report("a", "node-1", "Blocked", 1, conflict).len(), 1);
+    let blocked = "Blocked, ips: ['10.0.0.1'], conflictingIPs: ['10.0.0.1']";
+    assert_eq!(scene.report("a", "node-1", blocked, 1, conflict).len(), 1);
     assert_eq!(scene.judge("{}"), "False AddressConflict: 02:00:00:00:00:99 answers for 10.0.0.1");
     scene.report("b", "node-2", "Owner, ips: ['10.0.0.2']", 2, "[]");
     assert!(scene.judge("{}").starts_with("False AddressConflict"), "it owns another address");
     assert!(!scene.report("b", "node-2", "Owner, ips: ['10.0.0.1']", 2, "[]").is_empty());
     assert!(scene.judge("{}").starts_with("True"));
     scene.surroundings.set_report("b", None);
-    scene.report("a", "node-1", "Watching", 3, "[]");
+    scene.report("a", "node-1", "Owner, ips: ['10.0.0.1'], conflictingIPs: ['10.0.0.1']", 3, conflict);
+    assert!(scene.judge("{}").starts_with("True"), "it defends what it owns");
+    scene.report("a", "node-1", "Watching", 4, "[]");
     assert!(scene.judge("{}").starts_with("True"));
 }
 

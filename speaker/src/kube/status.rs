@@ -1,6 +1,6 @@
 //! Writes what this node does for Services: a `ServiceL2Status` for each, and then Events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -23,6 +23,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::request::{RequestError, answer};
+use crate::finding::Finding;
 use crate::ownership::ServiceName;
 use crate::report::{Reports, ServiceReport};
 
@@ -248,13 +249,14 @@ impl From<&ServiceL2StatusStatus> for Written {
             role,
             ips,
             addresses,
+            conflicting_ips,
             interfaces,
             conditions,
             reason: _,
             since: _,
         } = status;
         let mut hasher = DefaultHasher::new();
-        (node, role, ips, addresses, interfaces).hash(&mut hasher);
+        (node, role, ips, addresses, conflicting_ips, interfaces).hash(&mut hasher);
         for Condition { type_, status, reason, message, last_transition_time, observed_generation } in
             conditions
         {
@@ -291,8 +293,14 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
         interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.to_string() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),
+        conflicting_ips: conflicting(report).map(|ip| ip.to_string()).collect(),
         conditions: conditions(report),
     }
+}
+
+fn conflicting(report: &ServiceReport) -> impl Iterator<Item = IpAddr> {
+    let conflicts = report.findings.iter().filter(|(it, _)| matches!(it, Finding::AddressConflict { .. }));
+    conflicts.flat_map(|(_, (ips, _))| ips).copied().collect::<BTreeSet<_>>().into_iter()
 }
 
 /// A condition for each kind of thing that is wrong: of several of a kind the first.

@@ -52,7 +52,7 @@ impl Machine {
     pub(super) fn hear_sender(&mut self, link: LinkId, frame: &Frame, now: Instant) {
         let Packet::Arp(arp) = &frame.packet else { return };
         let address = IpAddr::from(arp.sender_ip);
-        let known = |mac| self.by_mac.contains_key(&mac);
+        let known = |mac| self.by_mac.contains_key(&mac) || self.own_macs.contains(&mac);
         let is_claim = arp.operation == Operation::Request
             && !arp.is_gratuitous()
             && arp.sender_mac.is_unicast()

@@ -9,7 +9,7 @@ use super::cluster::NodeId;
 use super::frames;
 use super::machine::Machine;
 use super::neighbour::{Verdict, Watch};
-use super::output::{Change, TransmitKind};
+use super::output::Change;
 use super::slot::Audited;
 use super::statements::{Named, Statement};
 use crate::finding::Finding;
@@ -41,9 +41,18 @@ impl Audit {
         Self { due, asked: None, cursor: None, strikes: 0, open: VecDeque::new(), in_turn: false }
     }
 
-    /// Forgets what was asked, since answers may have been missed.
+    /// What was asked has to be asked anew, since answers may have been missed.
     pub(super) fn restart(&mut self) {
-        (self.asked, self.strikes) = (None, 0);
+        self.strikes = 0;
+        if let Some(asked) = self.asked.take() {
+            self.keep_open(asked);
+        }
+    }
+
+    fn keep_open(&mut self, address: IpAddr) {
+        if !self.open.contains(&address) {
+            self.open.push_back(address);
+        }
     }
 }
 
@@ -87,18 +96,20 @@ impl Machine {
             Some(address) => Some(address).filter(|address| self.conclude(link, node, *address)),
             None => self.next_audited(link, node),
         };
-        let Some(address) = next else { return };
+        // Without an address of its own its question would be an alarm.
+        let asks = |address: &IpAddr| self.link(link).is_some_and(|here| frames::can_ask(*address, here));
+        let Some(address) = next.filter(asks) else { return };
         let Some(audit) = self.audit_mut(link, node) else { return };
         (audit.asked, audit.due) = (Some(address), now + ANSWERS);
-        if let (Some(slot), Some(here)) = (self.slots.get_mut(&(link, address)), self.links.get(&link)) {
-            slot.audited = Some(Audited { owner: node, answers: false, other: None });
-            let frame = frames::question(address, here);
-            self.send_to_all(link, address, TransmitKind::Question, frame, now);
+        if let Some(slot) = self.slots.get_mut(&(link, address)) {
+            slot.audited = Some(Audited { owner: node, at: now, answers: false, other: None });
+            self.ask_everybody(link, address, now);
         }
     }
 
     fn next_audited(&mut self, link: LinkId, node: NodeId) -> Option<IpAddr> {
         let audit = self.audit_mut(link, node)?;
+        audit.strikes = 0;
         if std::mem::replace(&mut audit.in_turn, false)
             && let Some(address) = audit.open.pop_front()
         {
@@ -129,7 +140,7 @@ impl Machine {
             return true;
         }
         audit.strikes = 0;
-        audit.open.push_back(address);
+        audit.keep_open(address);
         if !known {
             self.found_right(link, address);
             if let Some(slot) = self.slots.get_mut(&(link, address)) {
@@ -155,12 +166,16 @@ impl Machine {
         let Some(audited) = slot.and_then(|slot| slot.audited.as_mut()) else { return };
         match named {
             Named::Peer(node) if node == audited.owner => audited.answers |= said.claim,
-            Named::Peer(_) | Named::Stranger => audited.other = Some(said.receiver),
+            // Of several always the same one is told.
+            Named::Peer(_) | Named::Stranger => {
+                let other = audited.other.map_or(said.receiver, |other| other.min(said.receiver));
+                audited.other = Some(other);
+            }
             Named::Us => {}
         }
     }
 
-    /// A peer asks everybody for an address: the owner does so where it should announce it and is in doubt.
+    /// A peer probes for an address. An owner in doubt does so in place of announcing it, and so has heard the question.
     pub(super) fn hear_audited_owner(&mut self, link: LinkId, address: IpAddr, peer: NodeId) {
         let slot = self.slots.get_mut(&(link, address));
         if let Some(audited) = slot.and_then(|slot| slot.audited.as_mut()) {
@@ -169,9 +184,10 @@ impl Machine {
     }
 
     /// Whether an answer is one to an audit, and names a node beside the owner: that changes nothing yet.
-    pub(super) fn is_audited(&self, link: LinkId, said: &Statement, node: NodeId) -> bool {
+    pub(super) fn is_audited(&self, link: LinkId, said: &Statement, node: NodeId, now: Instant) -> bool {
         let audited = self.slots.get(&(link, said.address)).and_then(|slot| slot.audited.as_ref());
-        said.to_us && !said.claim && audited.is_some_and(|audited| audited.owner != node)
+        let open = |audited: &Audited| audited.owner != node && now < audited.at + ANSWERS;
+        said.to_us && !said.claim && audited.is_some_and(open)
     }
 
     fn audit_mut(&mut self, link: LinkId, node: NodeId) -> Option<&mut Audit> {

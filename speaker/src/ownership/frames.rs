@@ -123,6 +123,11 @@ pub(super) fn question(address: IpAddr, here: &Link) -> Frame {
     }
 }
 
+/// Whether a link has an address in whose name it can ask for others.
+pub(super) fn can_ask(address: IpAddr, here: &Link) -> bool {
+    if address.is_ipv4() { here.ipv4().next().is_some() } else { here.link_local().is_some() }
+}
+
 /// Asks one host.
 pub(super) fn ask(address: IpAddr, here: &Link, host: Mac) -> Frame {
     Frame { destination: host, ..question(address, here) }

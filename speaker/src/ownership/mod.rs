@@ -13,7 +13,7 @@
 //! | state | what the node does | in |
 //! |---|---|---|
 //! | backup | knows the owner, and waits for its turn if that is silent | `settle`, `statements` |
-//! | probing | asks whether somebody answers before it does | `settle`, `asking` |
+//! | probing | asks whether somebody answers before it does | `probing` |
 //! | owner | answers, announces, and hands over when it should go | `handover`, `doubt` |
 //! | covering | answers in the name of an owner whose speaker is silent, while its node is not | `covering` |
 //! | conflict | leaves the address to a host that is no speaker | `strangers` |

@@ -62,6 +62,7 @@ impl Machine {
         self.announcer.stop(link, address);
         self.timers.set(Timer::Slot(link, address), None);
         self.emit_for(link, address, ownership.services, Change::Withdrawn(cause));
+        self.conflict_over(link, address);
     }
 
     /// The owner of an address answers, but not for this one: it may have given it up unheard.

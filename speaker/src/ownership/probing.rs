@@ -45,6 +45,10 @@ impl Machine {
                     Some(Purpose::Confirm) | None => self.settle(link, address, now),
                 }
             }
+            State::Conflict(_) if self.stopping.is_some() => {
+                self.back_up(link, address);
+                self.conflict_over(link, address);
+            }
             State::Conflict(_) => {
                 let purpose = Purpose::Own(GainCause::Unclaimed);
                 self.begin_probing(link, address, purpose, now);

@@ -136,7 +136,10 @@ impl Machine {
                 slot.state = State::Waiting(purpose);
                 self.wait(link, address, Duration::ZERO, now);
             }
-            None => self.back_up(link, address),
+            None => {
+                self.back_up(link, address);
+                self.conflict_over(link, address);
+            }
         }
     }
 

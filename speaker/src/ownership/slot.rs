@@ -38,6 +38,8 @@ pub(super) struct Stranger {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Audited {
     pub(super) owner: NodeId,
+    /// When it was asked.
+    pub(super) at: Instant,
     /// The owner did.
     pub(super) answers: bool,
     /// Somebody named another hardware address.

@@ -101,9 +101,6 @@ impl Machine {
         match &mut slot.state {
             State::Owner(ownership) => {
                 ownership.covered = true;
-                if let Some(here) = self.here.get_mut(&link) {
-                    here.quiet = None;
-                }
             }
             State::Backup | State::Waiting(_) | State::Probing(..)
                 if right == Right::May && self.stopping.is_none() =>
@@ -139,7 +136,7 @@ impl Machine {
         if !itself && self.verdict(link, node) == Verdict::Dead {
             return;
         }
-        let (known, audited) = (Known { node, mac: said.receiver }, self.is_audited(link, said, node));
+        let (known, audited) = (Known { node, mac: said.receiver }, self.is_audited(link, said, node, now));
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         if itself {
             slot.asked = None;

@@ -7,7 +7,7 @@ const STRANGER: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
 
 #[test]
 fn an_address_that_its_owner_alone_answers_for_is_right() {
-    let mut node = beside_owner_of(&[VIP]);
+    let mut node = watcher();
     let asked = play(&mut node, Duration::from_secs(30), |_| vec![answer(PEER_MAC)]);
     assert!((5..=7).contains(&asked), "asked everybody {asked} times in 30 s");
     assert_eq!(node.events(), [""; 0]);
@@ -15,7 +15,7 @@ fn an_address_that_its_owner_alone_answers_for_is_right() {
 
 #[test]
 fn a_host_that_answers_beside_the_owner_is_told_until_it_is_gone() {
-    let mut node = beside_owner_of(&[VIP]);
+    let mut node = watcher();
     let both = |to_all: bool| {
         let answers = [PEER_MAC, STRANGER].map(answer);
         answers.into_iter().take(if to_all { 2 } else { 1 }).collect()
@@ -32,7 +32,7 @@ fn a_host_that_answers_beside_the_owner_is_told_until_it_is_gone() {
 
 #[test]
 fn questions_to_everybody_that_nobody_answers_are_told() {
-    let mut node = beside_owner_of(&[VIP]);
+    let mut node = watcher();
     let heard_alone = |to_all: bool| if to_all { vec![] } else { vec![answer(PEER_MAC)] };
     play(&mut node, Duration::from_secs(12), heard_alone);
     let told = node.events();
@@ -42,7 +42,7 @@ fn questions_to_everybody_that_nobody_answers_are_told() {
 
 #[test]
 fn one_question_that_gets_lost_is_nothing_to_tell() {
-    let mut node = beside_owner_of(&[VIP]);
+    let mut node = watcher();
     for _ in 0..4 {
         let lost = std::cell::Cell::new(false);
         play(&mut node, Duration::from_secs(6), |to_all| {
@@ -54,7 +54,7 @@ fn one_question_that_gets_lost_is_nothing_to_tell() {
 
 #[test]
 fn what_was_wrong_about_an_owner_is_over_when_another_takes_the_address() {
-    let mut node = beside_owner_of(&[VIP]);
+    let mut node = watcher();
     play(&mut node, Duration::from_secs(12), |_| vec![answer(PEER_MAC), answer(STRANGER)]);
     node.events();
     assert!(node.hears(&Frame { destination: MAC0, ..Arp::probe(PEER_MAC, VIP) }), "the offer");
@@ -63,6 +63,14 @@ fn what_was_wrong_about_an_owner_is_over_when_another_takes_the_address() {
         node.events(),
         ["no WrongAnswer of 192.168.1.240 on eth0", "announcing 192.168.1.240 on eth0: HandedOver"]
     );
+}
+
+/// A node with an address of its own that watches the owner.
+fn watcher() -> Node {
+    let mut node = beside_owner_of(&[VIP]);
+    let addresses = vec![Ipv4Addr::new(192, 168, 1, 11).into()];
+    node.links([(ETH0, Link { addresses, ..link("eth0", MAC0) })]);
+    node
 }
 
 /// Lets time pass while the node's questions for the address are answered like that, to everybody where everybody was
@@ -75,7 +83,7 @@ fn play(node: &mut Node, time: Duration, answers: impl Fn(bool) -> Vec<Frame>) -
         node.machine.handle_timeout(node.now);
         for sent in std::iter::from_fn(|| node.machine.poll_transmit(node.now)).collect::<Vec<_>>() {
             let to_all = sent.frame.destination.is_group();
-            asked += usize::from(to_all && sent.kind == TransmitKind::Question);
+            asked += usize::from(to_all && sent.kind == TransmitKind::Probe);
             let answers = if sent.address == VIP { answers(to_all) } else { vec![says(PEER4, PEER_MAC)] };
             for answer in answers {
                 let announcement = Arp::announcement(answer.source, VIP);
