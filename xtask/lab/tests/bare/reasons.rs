@@ -66,19 +66,6 @@ pub(crate) fn every_reason_why_an_address_is_not_announced_is_on_its_service(
     await_reason(fixture, "tiny", ANNOUNCED, "Announced", "")?;
     fixture.delete_service("tiny")?;
 
-    // Speakers that do nothing leave the address to nobody, and the report of a conflict stands.
-    let nodes = ["bare-1", "bare-2"];
-    nodes.iter().try_for_each(|node| fixture.ferrolb().speaker(node)?.freeze())?;
-    fixture.apply(&single("conflicting", "{}", ""))?;
-    await_addresses(&fixture.lab, "conflicting")?;
-    fixture.apply(CONFLICT)?;
-    let told =
-        await_reason(fixture, "conflicting", ANNOUNCED, "AddressConflict", "02:00:00:00:00:99 answers");
-    nodes.iter().try_for_each(|node| fixture.ferrolb().speaker(node)?.thaw())?;
-    told?;
-    delete(fixture, "servicel2status", "conflict")?;
-    await_reason(fixture, "conflicting", ANNOUNCED, "Announced", "")?;
-    fixture.delete_service("conflicting")?;
     fixture.delete_service("announced")
 }
 
@@ -193,14 +180,6 @@ pub(crate) fn services_of_another_class_are_left_alone_and_their_addresses_not_g
     await_reason(fixture, "wanting", ALLOCATED, "Allocated", "192.168.1.244")?;
     fixture.delete_service("wanting")
 }
-
-/// The report of a node on another host that answers for a Service's address.
-const CONFLICT: &str = "{apiVersion: ferrolb.io/v1beta1, kind: ServiceL2Status, \
-    metadata: {name: conflict, namespace: ferrolb-system}, \
-    status: {node: bare-1, serviceName: conflicting, serviceNamespace: default, role: Blocked, ips: [], \
-    interfaces: [], reason: AddressConflict, since: '2026-01-01T00:00:00Z', \
-    conditions: [{type: AddressConflict, status: 'True', reason: Answered, \
-    message: '02:00:00:00:00:99 answers for it', lastTransitionTime: '2026-01-01T00:00:00Z'}]}}";
 
 /// A Service of one family.
 fn single(name: &str, annotations: &str, spec: &str) -> String {
