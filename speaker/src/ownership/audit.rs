@@ -64,7 +64,9 @@ impl Machine {
         if audits == watch.audit.is_some() {
             return;
         }
-        watch.audit = audits.then(|| Audit::new(now + jitter::spread(seed, node.0.into(), every)));
+        // Who has just begun to own something announces it several times anyway.
+        let first = now + every + jitter::spread(seed, node.0.into(), every);
+        watch.audit = audits.then(|| Audit::new(first));
         if !audits {
             self.end_audit(link, node);
         }
