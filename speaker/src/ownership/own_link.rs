@@ -20,19 +20,17 @@ const LATELY: Duration = Duration::from_secs(1);
 const OTHERS: usize = 3;
 
 impl Machine {
-    /// Whether some other host was heard since a peer fell silent, so that the silence is not this node's own. If not,
-    /// others are asked; where there were none lately the silence counts.
-    pub(super) fn link_works(&mut self, link: LinkId, node: NodeId, since: Instant, now: Instant) -> bool {
+    /// Whether some other host was heard from a time on when a peer was silent, so that the silence is not this node's
+    /// own. If not, others are asked; where there were none lately the silence counts.
+    pub(super) fn link_works(&mut self, link: LinkId, node: NodeId, meanwhile: Instant, now: Instant) -> bool {
         let (Some(here), Some(peer)) = (self.here.get(&link), self.peer(node)) else { return false };
         if self.breaks(Mutation::OwnLink) {
             return true;
         }
         let of_peer = |mac: Mac| peer.links.iter().any(|link| link.macs.contains(&mac));
-        // The link may have failed just after the first question: what was heard then shows nothing.
-        let meanwhile = since + self.timing.doubtful_question;
         match here.hosts.last_other_than(of_peer) {
             Some(at) if at >= meanwhile => true,
-            Some(at) if at + THIRD_HOST >= since => {
+            Some(at) if at + THIRD_HOST >= meanwhile => {
                 self.ask_others(link, node, now);
                 false
             }

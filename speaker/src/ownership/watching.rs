@@ -136,7 +136,9 @@ impl Machine {
         let kernel_answers = kernel.is_some_and(|at| at >= since);
         // Whoever stops leaves it to others, and those would give way to it.
         let tells = alarm && self.stopping.is_none();
-        if tells && (kernel_answers || self.link_works(link, node, since, now)) {
+        // The link may have failed just after the first question.
+        let meanwhile = since + doubtful_question;
+        if tells && (kernel_answers || self.link_works(link, node, meanwhile, now)) {
             if let Some(watch) = self.watch_mut(link, node) {
                 watch.alarm_due = Some(now + ALARM);
             }
@@ -209,16 +211,17 @@ impl Machine {
                 self.ask_owner(link, node, other, now);
             }
             self.ask_node(link, node);
+            if check.sent == 1 {
+                // So that another host has answered when this check ends.
+                let (_, meanwhile) = self.silence(link, node, check);
+                self.link_works(link, node, meanwhile, now);
+            }
             return;
         }
         let verdict = if answers(neighbour.kernel) { Verdict::SpeakerSilent } else { Verdict::Dead };
         let kernel_heard = neighbour.kernel_heard;
-        // Of a kernel that falls silent later than its speaker the watch tells nothing.
-        let watched = neighbour.watch.as_ref().filter(|_| neighbour.verdict == Verdict::Fine);
-        let watched = watched.and_then(|watch| watch.silent_since);
-        let silent_since = watched.map_or(check.since, |since| since.min(check.since));
-        let since = neighbour.kernel.map_or(silent_since, |at| at.max(silent_since));
-        if verdict == Verdict::Dead && !self.link_works(link, node, since, now) {
+        let (silent_since, meanwhile) = self.silence(link, node, check);
+        if verdict == Verdict::Dead && !self.link_works(link, node, meanwhile, now) {
             if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
                 neighbour.check = Some(Check { due: now + self.timing.doubtful_question, ..check });
             }
@@ -238,6 +241,21 @@ impl Machine {
                 self.ask_all_presence(link, now);
             }
         }
+    }
+
+    /// Since when a peer is silent that is being checked, and from when on to hear somebody else shows that this node's
+    /// own link works.
+    fn silence(&self, link: LinkId, node: NodeId, check: Check) -> (Instant, Instant) {
+        let Timing { question, doubtful_question, misses, .. } = self.timing;
+        let neighbour = self.neighbours.get(&(link, node));
+        // Of a kernel that falls silent later than its speaker the watch tells nothing.
+        let watched = neighbour.filter(|it| it.verdict == Verdict::Fine).and_then(|it| it.watch.as_ref());
+        let watched = watched.and_then(|watch| watch.silent_since);
+        let since = watched.map_or(check.since, |since| since.min(check.since));
+        let kernel = neighbour.and_then(|it| it.kernel).map_or(since, |at| at.max(since));
+        // The link may have failed after a question or two that just got lost.
+        let missed = question + doubtful_question * misses.saturating_sub(1);
+        (since, (kernel + missed).min(check.since + doubtful_question))
     }
 }
 

@@ -71,6 +71,18 @@ fn a_take_over_tells_for_how_long_the_node_was_silent() {
 }
 
 #[test]
+fn a_question_that_got_lost_before_the_own_link_failed_is_no_silence_of_the_owner() {
+    let mut node = beside_owner_of(&[VIP]);
+    run_beside(&mut node, Duration::from_secs(1), &[VIP, PEER4]);
+    run_beside(&mut node, Duration::from_millis(160), &[]);
+    node.run(Duration::from_secs(5));
+    assert_eq!(node.events(), [""; 0], "nobody is heard");
+    node.hears(&Arp::question(ASKER, ASKER4, ASKER4));
+    node.run(Duration::from_secs(1));
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: NodeSilent"]);
+}
+
+#[test]
 fn who_may_announce_no_more_offers_to_a_heard_candidate_before_an_unheard_one() {
     let mut node = owner_beside_heard_and_unheard();
     node.desire([(VIP.into(), left_to([PEER, UNHEARD]))]);
