@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferrolb_runtime::events::News;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, list};
 use crate::ownership::{Change, Event, GainCause, HandOver, LossCause, ServiceName};
 
 /// What happened to Services since it was told last, kept from the machine's events. What one Service's addresses have
@@ -133,10 +133,6 @@ impl Story {
             Self::Found(finding) => (finding.condition(), "Announce", finding.message(&ips)),
         }
     }
-}
-
-fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -36,6 +36,11 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether it keeps an address from being announced.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::AddressConflict { .. })
+    }
+
     /// The type of the condition, which is the reason of the Event as well.
     pub fn condition(&self) -> &'static str {
         match self {
@@ -80,4 +85,9 @@ impl Finding {
             ),
         }
     }
+}
+
+/// Things with commas between them, as messages have them.
+pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -11,9 +11,9 @@
 //! ```
 //!
 //! Pure modules decide, and import no client, no socket and no clock: [`ownership`] with its [`announcer`] and
-//! [`responder`], [`plan`], [`report`], [`chronicle`], [`wire`], [`link`]. The left half runs on one thread ([`control`]), the right half on
-//! another ([`driver`]), so that no work for the API delays an answer. Beside them [`strict_arp`] looks whether the node's
-//! kernel answers for the same addresses.
+//! [`responder`], [`timing`], [`plan`], [`report`], [`finding`], [`chronicle`], [`wire`], [`link`]. The left half runs on one
+//! thread ([`control`]), the right half on another ([`driver`]), so that no work for the API delays an answer. Beside them
+//! [`strict_arp`] looks whether the node's kernel answers for the same addresses; what it decides is pure as well.
 
 pub mod announcer;
 pub mod args;

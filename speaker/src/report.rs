@@ -55,10 +55,13 @@ impl Holding {
     /// What is reported for the address; a node that does nothing for it reports that it is kept from it, or what it saw.
     fn role(&self) -> Option<(Role, Timestamp, &'static str)> {
         let found = || {
-            let blocks = |finding: &Finding| matches!(finding, Finding::AddressConflict { .. });
-            let blocked = self.findings.iter().find(|(finding, _)| blocks(finding));
+            let blocked = self.findings.iter().find(|(finding, _)| finding.is_conflict());
             let (finding, since) = blocked.or(self.findings.first())?;
-            Some((if blocks(finding) { Role::Blocked } else { Role::Watching }, *since, finding.condition()))
+            Some((
+                if finding.is_conflict() { Role::Blocked } else { Role::Watching },
+                *since,
+                finding.condition(),
+            ))
         };
         self.part.or_else(found)
     }

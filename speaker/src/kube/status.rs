@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::request::{RequestError, answer};
-use crate::finding::Finding;
+use crate::finding::list;
 use crate::ownership::ServiceName;
 use crate::report::{Reports, ServiceReport};
 
@@ -293,14 +293,14 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
         interfaces: report.interfaces.iter().map(|name| InterfaceInfo { name: name.to_string() }).collect(),
         reason: report.reason.to_owned(),
         since: Time(report.since),
-        conflicting_ips: conflicting(report).map(|ip| ip.to_string()).collect(),
+        conflicting_ips: conflicting(report).iter().map(ToString::to_string).collect(),
         conditions: conditions(report),
     }
 }
 
-fn conflicting(report: &ServiceReport) -> impl Iterator<Item = IpAddr> {
-    let conflicts = report.findings.iter().filter(|(it, _)| matches!(it, Finding::AddressConflict { .. }));
-    conflicts.flat_map(|(_, (ips, _))| ips).copied().collect::<BTreeSet<_>>().into_iter()
+fn conflicting(report: &ServiceReport) -> BTreeSet<IpAddr> {
+    let conflicts = report.findings.iter().filter(|(finding, _)| finding.is_conflict());
+    conflicts.flat_map(|(_, (ips, _))| ips).copied().collect()
 }
 
 /// A condition for each kind of thing that is wrong: of several of a kind the first.
@@ -320,10 +320,6 @@ fn conditions(report: &ServiceReport) -> Vec<Condition> {
         });
     }
     conditions
-}
-
-fn list(ips: &[IpAddr]) -> String {
-    ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn object(namespace: &str, status: ServiceL2StatusStatus) -> ServiceL2Status {

@@ -34,7 +34,7 @@ pub(super) struct Here {
     pub(super) sweep: VecDeque<IpAddr>,
     /// When all of them are asked for once more, as frames get lost.
     pub(super) sweep_again: Option<Instant>,
-    /// After a pause nothing is answered until then, unless somebody shows sooner that all is as it was.
+    /// After a pause nothing is answered until then.
     pub(super) quiet: Option<Instant>,
     /// When others were asked for a sign of life.
     pub(super) others_asked: Option<Instant>,

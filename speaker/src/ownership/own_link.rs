@@ -22,7 +22,13 @@ const OTHERS: usize = 3;
 impl Machine {
     /// Whether some other host was heard from a time on when a peer was silent, so that the silence is not this node's
     /// own. If not, others are asked; where there were none lately the silence counts.
-    pub(super) fn link_works(&mut self, link: LinkId, node: NodeId, meanwhile: Instant, now: Instant) -> bool {
+    pub(super) fn link_works(
+        &mut self,
+        link: LinkId,
+        node: NodeId,
+        meanwhile: Instant,
+        now: Instant,
+    ) -> bool {
         let (Some(here), Some(peer)) = (self.here.get(&link), self.peer(node)) else { return false };
         if self.breaks(Mutation::OwnLink) {
             return true;

@@ -201,8 +201,7 @@ impl Start<'_> {
 
 /// Waits until every node of the plan is Ready.
 fn await_ready(api: &ApiServer, plan: &Plan) -> Result<()> {
-    let wanted: Vec<_> =
-        plan.hosts.iter().filter(|host| host.is_node()).map(|host| host.name.as_str()).collect();
+    let wanted: Vec<_> = plan.nodes().map(|node| node.name.as_str()).collect();
     let mut missing = wanted.join(", ");
     let ready = clock::poll(PATIENCE, Duration::from_millis(200), || {
         let nodes = match api.get("/api/v1/nodes") {

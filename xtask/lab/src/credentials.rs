@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::json;
 
-use crate::plan::{HostPlan, Plan};
+use crate::plan::Plan;
 
 /// A user of the API server and the groups it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,7 @@ impl Tokens {
     /// Makes a token for every component of the plan, and writes them for the API server to read.
     pub(crate) fn create(plan: &Plan, path: &Path) -> Result<Self> {
         let components = [User::admin(), User::controller_manager(), User::scheduler(), User::proxy()];
-        let nodes =
-            plan.hosts.iter().filter(|host| host.is_node()).map(|host: &HostPlan| User::node(&host.name));
+        let nodes = plan.nodes().map(|node| User::node(&node.name));
         let mut tokens = BTreeMap::new();
         let mut table = String::new();
         for user in components.into_iter().chain(nodes) {

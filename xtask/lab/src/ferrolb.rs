@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::lab::Lab;
 use crate::parallel::in_parallel;
@@ -105,6 +105,17 @@ impl<'a> Ferrolb<'a> {
             "5",
             &url,
         ])
+    }
+
+    /// That a node's speaker is ready.
+    ///
+    /// # Errors
+    /// When it is not, or does not answer.
+    pub fn ensure_ready(&self, node: &str) -> Result<()> {
+        let binary = self.binaries.join(SPEAKER);
+        let answer = self.lab.host(node)?.exec([&*binary.to_string_lossy(), "health", "/readyz"])?;
+        ensure!(answer.status.success(), "the speaker of {node} is not ready");
+        Ok(())
     }
 
     /// The process of a node's speaker.

@@ -86,11 +86,18 @@ impl Lab {
         self.host(CLIENT)
     }
 
+    /// The names of the nodes.
+    pub fn nodes(&self) -> Result<Vec<String>> {
+        Ok(self.state()?.plan.nodes().map(|node| node.name.clone()).collect())
+    }
+
     /// The name of the node whose first link has a hardware address.
     pub fn node_of(&self, mac: Mac) -> Result<String> {
         let plan = self.state()?.plan;
-        let node = plan.hosts.iter().find(|host| host.is_node() && host.mac() == mac);
-        node.map(|node| node.name.clone()).with_context(|| format!("{mac} is no node's"))
+        plan.nodes()
+            .find(|node| node.mac() == mac)
+            .map(|node| node.name.clone())
+            .with_context(|| format!("{mac} is no node's"))
     }
 
     /// Waits until a workload, such as `daemonset/ferrolb-speaker`, is as its newest revision says.

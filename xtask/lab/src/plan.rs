@@ -144,6 +144,11 @@ impl Plan {
         self.hosts.iter().find(|host| host.name == name)
     }
 
+    /// The hosts that are nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = &HostPlan> {
+        self.hosts.iter().filter(|host| host.is_node())
+    }
+
     /// The hosts of one role.
     pub fn of_role(&self, role: Role) -> impl Iterator<Item = &HostPlan> {
         self.hosts.iter().filter(move |host| host.role == role)

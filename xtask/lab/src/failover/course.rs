@@ -57,14 +57,14 @@ impl Stage {
     fn prepare(&self, fault: Fault) -> Result<()> {
         match fault {
             Fault::EndpointLost => {
-                self.serve_from(&self.nodes()?)?;
+                self.serve_from(&self.lab.nodes()?)?;
                 self.patch_policy("Local")?;
                 self.await_rest()
             }
             Fault::NodeLostIsolated => {
                 self.isolate(true)?;
                 // Peers that heard each other once would take each other for dead.
-                for node in self.nodes()? {
+                for node in self.lab.nodes()? {
                     self.stop_speaker(&self.lab.host(&node)?)?;
                     self.ferrolb().start_speaker(&node)?;
                 }
@@ -170,7 +170,7 @@ impl Stage {
                     self.await_rest()
                 }
                 Kind::Bare => {
-                    for node in self.nodes()? {
+                    for node in self.lab.nodes()? {
                         self.restart_speaker(&self.lab.host(&node)?)?;
                     }
                     Ok(())
@@ -190,15 +190,16 @@ impl Stage {
                 moved(sight)
             }
             Fault::EndpointLost => {
-                let others = self.nodes()?.into_iter().filter(|node| node != owner.name());
+                let others = self.lab.nodes()?.into_iter().filter(|node| node != owner.name());
                 self.serve_from(&others.collect::<Vec<_>>())?;
                 moved(sight)
             }
             Fault::Split => {
                 // The client is on the other side.
-                let half = self.nodes()?.len() / 2;
+                let half = self.lab.nodes()?.len() / 2;
                 let mut apart = vec![owner.name().to_owned()];
-                apart.extend(self.nodes()?.into_iter().filter(|node| node != owner.name()).take(half - 1));
+                apart
+                    .extend(self.lab.nodes()?.into_iter().filter(|node| node != owner.name()).take(half - 1));
                 for node in &apart {
                     self.lab.host(node)?.move_to(APART)?;
                 }
@@ -256,7 +257,7 @@ impl Stage {
     }
 
     fn isolate(&self, isolated: bool) -> Result<()> {
-        self.nodes()?.iter().try_for_each(|node| self.lab.host(node)?.isolate(isolated))
+        self.lab.nodes()?.iter().try_for_each(|node| self.lab.host(node)?.isolate(isolated))
     }
 
     fn patch_policy(&self, policy: &str) -> Result<()> {

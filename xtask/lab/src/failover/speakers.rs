@@ -43,7 +43,7 @@ impl Stage {
     /// Starts all speakers that do not run.
     pub(super) fn start_missing(&self) -> Result<()> {
         if self.kind == Kind::Bare {
-            for node in self.nodes()? {
+            for node in self.lab.nodes()? {
                 if !self.ferrolb().speaker(&node)?.is_alive() {
                     self.ferrolb().start_speaker(&node)?;
                 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::parts::SPEAKER;
 use crate::plan::Role;
 use crate::probe::{Mac, ResolveProbe};
 use crate::{Ferrolb, Host, Lab, eventually};
@@ -128,12 +127,6 @@ impl Stage {
         Ferrolb::new(&self.lab, &self.binaries)
     }
 
-    /// The names of the nodes.
-    pub(super) fn nodes(&self) -> Result<Vec<String>> {
-        let plan = self.lab.state()?.plan;
-        Ok(plan.hosts.iter().filter(|host| host.is_node()).map(|host| host.name.clone()).collect())
-    }
-
     /// The node with a hardware address.
     pub(super) fn node_of(&self, mac: Mac) -> Result<Host> {
         self.lab.host(&self.lab.node_of(mac)?)
@@ -144,8 +137,8 @@ impl Stage {
         match self.kind {
             Kind::Full => self.lab.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker", PATIENCE)?,
             Kind::Bare => {
-                for node in self.nodes()? {
-                    eventually(PATIENCE, || self.ensure_ready(&node))?;
+                for node in self.lab.nodes()? {
+                    eventually(PATIENCE, || self.ferrolb().ensure_ready(&node))?;
                 }
             }
         }
@@ -157,7 +150,7 @@ impl Stage {
     /// Has one node own all addresses: after a split each may be at another.
     fn unite(&self, owner: Mac) -> Result<()> {
         let owner = self.node_of(owner)?;
-        let others: Vec<_> = self.nodes()?.into_iter().filter(|node| node != owner.name()).collect();
+        let others: Vec<_> = self.lab.nodes()?.into_iter().filter(|node| node != owner.name()).collect();
         for node in &others {
             self.lab.kubectl(["label", "node", node, &format!("{EXCLUDE}=")])?;
         }
@@ -166,13 +159,6 @@ impl Stage {
             self.lab.kubectl(["label", "node", node, &format!("{EXCLUDE}-")])?;
         }
         united.map(drop)
-    }
-
-    fn ensure_ready(&self, node: &str) -> Result<()> {
-        let binary = self.binaries.join(SPEAKER);
-        let answer = self.lab.host(node)?.exec([&*binary.to_string_lossy(), "health", "/readyz"])?;
-        ensure!(answer.status.success(), "the speaker of {node} is not ready");
-        Ok(())
     }
 
     /// The node that alone answers for all addresses.

@@ -33,7 +33,7 @@ impl fmt::Debug for Mac {
 pub(super) const ARP: [u8; 2] = [0x08, 0x06];
 pub(super) const IPV6: [u8; 2] = [0x86, 0xdd];
 /// Ethernet and IPv4, hardware and protocol address lengths (RFC 826).
-pub(super) const ARP_FIXED: [u8; 6] = [0, 1, 8, 0, 6, 4];
+const ARP_FIXED: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const ICMPV6: u8 = 58;
 const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
@@ -149,6 +149,15 @@ pub(super) fn advertisement(target: (Mac, Ipv6Addr), asker: (Mac, Ipv6Addr)) -> 
     icmpv6(mac, to.0, (address, to.1), message)
 }
 
+/// Reads a frame as an ARP request that is no announcement: its sender address, and the address that is asked for.
+pub(super) fn requested_target(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let request = frame.get(14..42)?;
+    let asks = frame[12..14] == ARP && request[..6] == ARP_FIXED && request[6..8] == [0, 1];
+    let address = |bytes: &[u8]| <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from);
+    let (sender, target) = (address(&request[14..18])?, address(&request[24..28])?);
+    (asks && sender != target).then_some((sender, target))
+}
+
 /// Reads a frame as a Neighbor Solicitation: its IPv6 source, and the address that is asked for.
 pub(super) fn solicited_target(frame: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
     let (header, message) = (frame.get(14..54)?, frame.get(54..)?);
@@ -200,17 +209,18 @@ fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const ASKER: Asker = Asker {
+    pub(in super::super) const ASKER: Asker = Asker {
         mac: Mac([2, 0xfb, 192, 168, 1, 4]),
         v4: Ipv4Addr::new(192, 168, 1, 4),
         v6: Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 4),
     };
-    const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 240));
-    const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 0x240));
-    const NODE: Mac = Mac([2, 0xfb, 192, 168, 1, 11]);
+    pub(in super::super) const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 240));
+    pub(in super::super) const VIP6: IpAddr =
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 0x240));
+    pub(in super::super) const NODE: Mac = Mac([2, 0xfb, 192, 168, 1, 11]);
     const PEER: Mac = Mac([2, 0xfb, 192, 168, 1, 12]);
 
     #[test]

@@ -1,12 +1,12 @@
 //! A switch that answers for hosts from memory.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::frames::{ARP, ARP_FIXED, IPV6, Mac, advertisement, arp, ethernet, solicited_target};
+use super::frames::{ARP, IPV6, Mac, advertisement, arp, ethernet, requested_target, solicited_target};
 use super::tap::Tap;
 use super::{Recorder, Worker};
 use crate::host::Host;
@@ -78,14 +78,8 @@ fn host_answer(probes: bool, memory: &Memory, frame: &[u8]) -> Option<Vec<u8>> {
     let (destination, source) = (frame.get(..6)?, Mac(frame.get(6..12)?.try_into().ok()?));
     match [*frame.get(12)?, *frame.get(13)?] {
         ARP if destination == [0xff; 6] => {
-            let question = frame.get(14..42)?;
-            let sender = Ipv4Addr::from(<[u8; 4]>::try_from(&question[14..18]).ok()?);
-            let target = Ipv4Addr::from(<[u8; 4]>::try_from(&question[24..28]).ok()?);
-            let asks = question[..6] == ARP_FIXED
-                && question[6..8] == [0, 1]
-                && sender != target
-                && (probes || !sender.is_unspecified());
-            let mac = *memory.get(&target.into()).filter(|_| asks)?;
+            let (sender, target) = requested_target(frame)?;
+            let mac = *memory.get(&target.into()).filter(|_| probes || !sender.is_unspecified())?;
             Some([ethernet(source.0, mac, ARP), arp(2, (mac, target), (source, sender))].concat())
         }
         IPV6 if destination.starts_with(&[0x33, 0x33]) => {
@@ -99,21 +93,13 @@ fn host_answer(probes: bool, memory: &Memory, frame: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::super::frames::Asker;
+    use super::super::frames::tests::{ASKER, NODE as GONE, VIP4, VIP6};
     use super::*;
 
-    const ASKER: Asker = Asker {
-        mac: Mac([2, 0xfb, 192, 168, 1, 4]),
-        v4: Ipv4Addr::new(192, 168, 1, 4),
-        v6: Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 4),
-    };
-    const GONE: Mac = Mac([2, 0xfb, 192, 168, 1, 11]);
-    const VIPS: [IpAddr; 2] = [
-        IpAddr::V4(Ipv4Addr::new(192, 168, 1, 240)),
-        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x192, 0x168, 1, 0, 0, 0, 0x240)),
-    ];
+    const VIPS: [IpAddr; 2] = [VIP4, VIP6];
 
     #[test]
     fn a_question_is_answered_with_the_address_of_the_host_that_is_gone() {

@@ -45,7 +45,7 @@ impl Crowd {
         ferrolb.install(manifest)?;
         eventually(PATIENCE, || lab.kubectl_stdin(["apply", "--filename=-"], POOL))?;
         let addresses: Vec<IpAddr> = (1..=services).map(address).collect();
-        let server = nodes(&lab)?.first().cloned().context("a crowd needs nodes")?;
+        let server = lab.nodes()?.first().cloned().context("a crowd needs nodes")?;
         let objects = (1..).zip(&addresses).flat_map(|(number, &address)| {
             let name = format!("service-{number}");
             [
@@ -141,18 +141,11 @@ impl Crowd {
     fn live(&self) -> Result<Vec<Host>> {
         let state = self.lab.state()?;
         let is_on = |name: &String| state.hosts.get(name).is_some_and(|host| host.init.is_some());
-        nodes(&self.lab)?.iter().filter(|name| is_on(name)).map(|name| self.lab.host(name)).collect()
+        self.lab.nodes()?.iter().filter(|name| is_on(name)).map(|name| self.lab.host(name)).collect()
     }
 
     fn await_ready(&self, nodes: &[Host]) -> Result<()> {
-        let binary = self.binaries.join(SPEAKER);
-        let ready = |host: &Host| {
-            eventually(PATIENCE, || {
-                let answer = host.exec([&*binary.to_string_lossy(), "health", "/readyz"])?;
-                ensure!(answer.status.success(), "the speaker of {} is not ready", host.name());
-                Ok(())
-            })
-        };
+        let ready = |host: &Host| eventually(PATIENCE, || self.ferrolb().ensure_ready(host.name()));
         in_parallel(nodes, ready).map(drop)
     }
 
@@ -169,11 +162,6 @@ impl Crowd {
             pace: DELIVERY * u32::try_from(live.len())?,
         })
     }
-}
-
-fn nodes(lab: &Lab) -> Result<Vec<String>> {
-    let plan = lab.state()?.plan;
-    Ok(plan.hosts.iter().filter(|host| host.is_node()).map(|host| host.name.clone()).collect())
 }
 
 fn wave_of(number: u32) -> usize {
