@@ -132,6 +132,9 @@ impl LinkWatch {
                     self.request().await?;
                 }
                 Told::Refused(error) => return Err(LinkError::Refused(error)),
+                Told::Unreadable(kind, error) => {
+                    warn!(%error, kind, "a netlink message can't be read: skipped")
+                }
             }
         }
         Ok(())

@@ -114,6 +114,8 @@ fn dump(socket: &Socket, request: RouteNetlinkMessage) -> Result<Vec<RouteNetlin
                     Told::Stale => is_stale = true,
                     Told::Done => is_done = true,
                     Told::Refused(error) => return Err(LocalError::Refused(error)),
+                    // The watch of links meets the same message, and warns.
+                    Told::Unreadable(kind, error) => debug!(%error, kind, "a netlink message can't be read"),
                 }
             }
         }

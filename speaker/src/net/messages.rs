@@ -3,10 +3,9 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    DecodeError, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use tracing::warn;
 
 /// Tells that a setting such as forwarding changed, which no other message does.
 const RTM_NEWNETCONF: u16 = 80;
@@ -23,6 +22,8 @@ pub(super) enum Told {
     Done,
     /// The kernel refused a request.
     Refused(io::Error),
+    /// A message of this type can't be read.
+    Unreadable(u16, DecodeError),
 }
 
 /// The datagram that asks for everything of the request's kind.
@@ -36,7 +37,7 @@ pub(super) fn dump(request: RouteNetlinkMessage) -> Vec<u8> {
     bytes
 }
 
-/// What the messages of a datagram say, in their order. One that can't be read is skipped.
+/// What the messages of a datagram say, in their order.
 pub(super) fn read(mut datagram: &[u8]) -> Vec<Told> {
     let mut told = Vec::new();
     while let Some((kind, bytes, rest)) = split_message(datagram) {
@@ -48,7 +49,7 @@ pub(super) fn read(mut datagram: &[u8]) -> Vec<Told> {
         let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes) {
             Ok(message) => message,
             Err(error) => {
-                warn!(%error, kind, "a netlink message can't be read: skipped");
+                told.push(Told::Unreadable(kind, error));
                 continue;
             }
         };

@@ -13,8 +13,6 @@ use super::output::TransmitKind;
 use super::slot::State;
 use crate::link::LinkId;
 
-/// How long the first probe after a pause waits for its answer: others may have been held up as well.
-const AFTER_PAUSE: Duration = Duration::from_millis(50);
 /// A question to the owner alone and the probe that tells others of its silence are no further apart.
 const WATCHED: Duration = Duration::from_millis(200);
 /// Whoever hears a probe has taken it up after this time.
@@ -71,14 +69,14 @@ impl Machine {
 
     /// Whether frames that come now may have waited while the process was paused.
     pub(super) fn is_behind(&self, now: Instant) -> bool {
-        self.woke.is_some_and(|woke| now < woke + AFTER_PAUSE)
+        self.woke.is_some_and(|woke| now < woke + self.timing.doubtful_question)
     }
 
     fn doubt_all(&mut self, link: LinkId, now: Instant) {
         self.fill_sweep(link);
         let Some(here) = self.here.get_mut(&link) else { return };
         here.sweep_again = Some(now + self.timing.reprobe);
-        here.quiet = Some(now + AFTER_PAUSE);
+        here.quiet = Some(now + self.timing.doubtful_question);
         (here.asked, here.doubt_due) = (now, now + self.timing.reprobe);
         let first = here.sweep.pop_front();
         if let Some(address) = first {

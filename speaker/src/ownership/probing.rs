@@ -10,8 +10,6 @@ use super::output::{GainCause, TransmitKind};
 use super::slot::{Purpose, Slot, State};
 use crate::link::LinkId;
 
-/// How long a question to a supposed owner waits for its answer.
-const CONFIRM: Duration = Duration::from_millis(100);
 /// Questions to a supposed owner: it may be busy, and what is somebody's is not to be taken.
 const CONFIRMATIONS: u8 = 3;
 
@@ -76,7 +74,7 @@ impl Machine {
     fn probe_for(&mut self, link: LinkId, address: IpAddr, purpose: Purpose, left: u8, now: Instant) {
         let wait = if purpose == Purpose::Confirm {
             self.ask_supposed_owner(link, address);
-            CONFIRM
+            self.timing.question
         } else {
             self.send_probe(link, address, now);
             self.timing.probe

@@ -5,9 +5,10 @@ use std::time::Duration;
 /// All times of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// A watcher asks an owner this often, about one of its addresses in turn.
+    /// A watcher asks an owner this often, about one of its addresses in turn; who asks a supposed owner waits so long.
     pub question: Duration,
-    /// After a question that was not answered before the next, it asks this often.
+    /// After a question that was not answered before the next, it asks this often; so long nothing is believed after a
+    /// pause, as others may have been held up as well.
     pub doubtful_question: Duration,
     /// So many questions in a row have to go unanswered before others are told.
     pub misses: u32,
