@@ -1,13 +1,17 @@
 // The least that answers ARP requests or neighbour solicitations from a packet socket: what the speaker is measured
 // against. It answers for every address, and checks nothing.
 //
-//     echo INTERFACE arp|ndp
+//     echo INTERFACE arp|ndp GROUPS
+//
+// It joins so many solicited-node groups, from that of fd00::1:0 on, as whoever answers for so many addresses has to.
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -55,8 +59,29 @@ static int answer_ndp(unsigned char *frame, ssize_t length, const unsigned char 
     return ETHERNET + IPV6 + MESSAGE + OPTION;
 }
 
+// Returns whether all were joined.
+static int join(unsigned interface, unsigned groups) {
+    int member = -1;
+    for (unsigned number = 0; number < groups; number++) {
+        unsigned low = 0xff010000 + number;
+        struct ipv6_mreq group = {.ipv6mr_interface = interface};
+        unsigned char *address = group.ipv6mr_multiaddr.s6_addr;
+        address[0] = 0xff;
+        address[1] = 2;
+        address[11] = 1;
+        for (int at = 0; at < 4; at++) address[12 + at] = (unsigned char)(low >> (24 - 8 * at));
+        while (member < 0 || setsockopt(member, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group)) {
+            // A socket has room for some hundreds; they stay joined until the process ends.
+            if (member >= 0 && errno != ENOMEM) return 0;
+            member = socket(AF_INET6, SOCK_DGRAM, 0);
+            if (member < 0) return 0;
+        }
+    }
+    return 1;
+}
+
 int main(int count, char **words) {
-    if (count != 3) return 2;
+    if (count != 4) return 2;
     int arp = strcmp(words[2], "arp") == 0;
     uint16_t protocol = htons(arp ? ETH_P_ARP : ETH_P_IPV6);
     int wire = socket(AF_PACKET, SOCK_RAW, 0);
@@ -64,6 +89,10 @@ int main(int count, char **words) {
     strncpy(request.ifr_name, words[1], IFNAMSIZ - 1);
     struct sockaddr_ll here = {.sll_family = AF_PACKET, .sll_protocol = protocol};
     here.sll_ifindex = (int)if_nametoindex(words[1]);
+    if (!join((unsigned)here.sll_ifindex, (unsigned)atoi(words[3]))) {
+        perror("join");
+        return 1;
+    }
     if (wire < 0 || ioctl(wire, SIOCGIFHWADDR, &request) || bind(wire, (struct sockaddr *)&here, sizeof here)) {
         perror("echo");
         return 1;

@@ -29,6 +29,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use ferrolb_speaker::driver::Notice;
+use ferrolb_speaker::ownership::Change;
 use serde_json::json;
 
 use self::ask::Question;
@@ -36,7 +38,8 @@ use self::segment::{Segment, ip};
 use self::speaker::Speaker;
 
 /// Addresses of the speaker, from few to many.
-const SIZES: [u32; 3] = [1, 100, 10_000];
+const SIZES: [u32; 3] = [1, 100, MOST];
+const MOST: u32 = 10_000;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -49,15 +52,17 @@ fn main() {
 
 fn measure(echo: &Path) {
     let segment = Segment::new();
-    for question in [Question::Arp, Question::Ndp] {
+    let loops = [(Question::Arp, 0, "loop in C"), (Question::Ndp, 1, "loop in C")];
+    let most = (Question::Ndp, MOST, "loop in C with 10000 groups");
+    for (question, groups, name) in loops.into_iter().chain([most]) {
         let mut loop_in_c = Command::new(echo)
-            .args(["lan0", question.word()])
+            .args(["lan0", question.word(), &groups.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the loop in C");
         let mut ready = String::new();
         BufReader::new(loop_in_c.stdout.as_mut().expect("its output")).read_line(&mut ready).expect("a word");
-        report(&segment, "loop in C", question, 1);
+        report(&segment, name, question, groups.max(1));
         loop_in_c.kill().and_then(|()| loop_in_c.wait()).expect("it ends");
     }
     for (question, address, length) in
@@ -75,7 +80,11 @@ fn measure(echo: &Path) {
             .collect();
         let mut speaker = Speaker::start();
         speaker.desire(&addresses);
-        speaker.await_settled();
+        for _ in &addresses {
+            speaker.await_notice(|notice| {
+                matches!(notice, Notice::Event(event, _) if matches!(event.change, Change::Announcing { .. }))
+            });
+        }
         for question in [Question::Arp, Question::Ndp] {
             report(&segment, &format!("speaker with {size}"), question, size);
         }

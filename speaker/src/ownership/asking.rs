@@ -41,12 +41,24 @@ impl Machine {
         if probe {
             self.hear_audited_owner(link, address, peer);
             self.hear_doubt(link, peer, address, now);
+            if owner == Some(peer) {
+                self.hear_hinted_owner(link, address, Known { node: peer, mac }, now);
+            }
             if let Some(owner) = owner.filter(|owner| *owner != peer) {
                 self.hear_alarm(link, owner, address, now);
             }
             self.give_way(link, address, peer, now);
         }
         false
+    }
+
+    /// The supposed owner asks everybody for the address: it is alive, and holds itself to be its owner. While it stops it
+    /// answers no peer.
+    fn hear_hinted_owner(&mut self, link: LinkId, address: IpAddr, owner: Known, now: Instant) {
+        if self.slots.get(&(link, address)).is_some_and(|slot| slot.hinted) {
+            self.set_owner(link, address, Some(owner), now);
+            self.settle(link, address, now);
+        }
     }
 
     /// A better candidate is at it already.

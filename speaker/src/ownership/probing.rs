@@ -117,6 +117,7 @@ impl Machine {
                 self.set_owner(link, address, None, now);
                 self.back_up(link, address);
                 self.plan(link, address, now);
+                self.ask_all_presence(link, now);
             }
             Purpose::Cover => self.begin_covering(link, address, now),
             Purpose::Own(cause) => {

@@ -204,6 +204,8 @@ impl Machine {
             let cause = LossCause::Yielded(self.name_of(other.node));
             self.end(link, address, cause);
             self.set_owner(link, address, Some(other), now);
+            // What was taken over from this node was hardly this one alone.
+            self.sweep(link, now);
         } else {
             self.insist(link, address, now);
         }

@@ -145,9 +145,12 @@ impl Schedule {
         let stranded = has(|it| matches!(it, Fault::Outage(_))) && has(|it| matches!(it, Fault::Roll(_)));
         // Where nodes can't hear each other their Leases decide, and none ends while the API server is down.
         let undecided = has(|it| matches!(it, Fault::Isolate)) && has(|it| matches!(it, Fault::Outage(_)));
+        // Where nobody is heard at all, whoever starts again claims nothing for half a minute once more.
+        let unheard = has(|it| matches!(it, Fault::Isolate)) && self.client.is_none();
+        let lease_ends = if unheard { 75_000 * MS } else { 45_000 * MS };
         let silence = match (slow || !calm, !stranded && faults().all(Fault::is_announced)) {
             _ if undecided => u64::MAX / 2,
-            (true, _) => 45_000 * MS,
+            (true, _) => lease_ends,
             (false, true) => 0,
             (false, false) => 1_000 * MS + u64::try_from(next_frame.as_micros()).unwrap_or(u64::MAX),
         };

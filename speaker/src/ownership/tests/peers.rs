@@ -104,6 +104,54 @@ fn who_may_announce_no_more_leaves_the_address_to_an_unheard_candidate_that_come
     assert!(node.sent.iter().all(|sent| sent.kind != TransmitKind::Offer), "{:?}", node.sent);
 }
 
+#[test]
+fn a_hinted_owner_that_stops_is_covered_for_and_keeps_the_address() {
+    let mut node = beside_owner_of(&[]);
+    node.machine.set_hints([(VIP.into(), PEER)].into());
+    let candidates = [NodeId::OWN, PEER].map(candidate).into();
+    node.desire([(VIP.into(), DesiredAddress { candidates, ..first() })]);
+    // It answers no peer, and asks everybody who covers.
+    for _ in 0..10 {
+        node.hears(&Arp::probe(PEER_MAC, VIP));
+        run_beside(&mut node, Duration::from_millis(100), &[PEER4]);
+    }
+    assert_eq!(node.events(), ["covering 192.168.1.240 on eth0 for peer"]);
+}
+
+#[test]
+fn a_peer_that_does_not_confirm_a_hint_is_asked_whether_it_is_there() {
+    let mut node = beside_owner_of(&[]);
+    node.machine.set_hints([(VIP.into(), PEER)].into());
+    node.frames();
+    let candidates = [NodeId::OWN, PEER].map(candidate).into();
+    node.desire([(VIP.into(), DesiredAddress { candidates, ..first() })]);
+    node.run(Duration::from_secs(2));
+    let asks = |frame: &Frame| matches!(frame.packet, Packet::Arp(Arp { target_ip: PEER4, .. }));
+    assert!(node.frames().iter().any(asks));
+}
+
+#[test]
+fn who_gives_one_address_up_to_another_owner_asks_for_its_others_at_once() {
+    let mut node = beside_owner_of(&[]);
+    let vips: Vec<Ipv4Addr> = (0..16).map(|last| Ipv4Addr::new(192, 168, 2, last)).collect();
+    node.desire(vips.iter().map(|vip| (IpAddr::from(*vip), first())));
+    node.run(Duration::from_secs(1));
+    let claim = |vip: &Ipv4Addr| Arp::announcement(PEER_MAC, *vip);
+    let yielded = vips.iter().find(|vip| {
+        node.hears(&claim(vip));
+        !node.machine.owns(ETH0, IpAddr::from(**vip))
+    });
+    let yielded = yielded.expect("one of sixteen is the peer's by its hash");
+    let mut asked = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        node.advance();
+        let sent = std::iter::from_fn(|| node.machine.poll_transmit(node.now));
+        asked.extend(sent.filter(|sent| sent.kind == TransmitKind::Probe).map(|sent| sent.address));
+    }
+    let others = vips.iter().filter(|vip| *vip != yielded).map(|vip| IpAddr::from(*vip));
+    assert!(others.into_iter().all(|vip| asked.contains(&vip)), "{asked:?}");
+}
+
 /// A candidate that knows the owner of some addresses.
 pub(super) fn beside_owner_of(vips: &[Ipv4Addr]) -> Node {
     let mut node = Node::with_link();
