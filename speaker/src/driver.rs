@@ -4,29 +4,25 @@
 //! whatever the API server does.
 
 mod thread;
+mod wiring;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferrolb_runtime::readiness::Gate;
 use k8s_openapi::jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, trace, warn};
 
 use crate::link::Links;
-use crate::metrics::{Metrics, PortMetrics};
-use crate::net::exclusion::Patterns;
+use crate::metrics::PortMetrics;
 use crate::net::{Groups, Opened, Port, Protocol, Sockets};
-use crate::ownership::{
-    Change, Desired, Event, Machine, NodeId, Peers, Reception, Stop, Timing, Transmit, TransmitKind,
-};
+use crate::ownership::{Change, Event, Machine, Reception, Stop, Timing, Transmit, TransmitKind};
 use crate::wire::Frame;
 
 pub use self::thread::DriverError;
 use self::thread::Orders;
+pub use self::wiring::{Cluster, Notice, Wiring};
 
 /// Longer frames are cut off, and then refused: no question that we answer comes near.
 const BUFFER_LEN: usize = 2048;
@@ -34,47 +30,6 @@ const BUFFER_LEN: usize = 2048;
 const BATCH: usize = 64;
 /// How often kernel drops are read, and missing sockets and groups are tried again.
 const UPKEEP: Duration = Duration::from_secs(5);
-
-/// What the control loop is told, by the driver and whoever else finds something.
-#[derive(Debug)]
-pub enum Notice {
-    /// What the node does changed, or something was found, at this time.
-    Event(Event, Timestamp),
-    /// Nothing more comes of what was taken up last; so it is too after the first wishes of the driver, even if they are
-    /// empty.
-    Settled,
-}
-
-/// What the driver is told of the cluster.
-#[derive(Clone, Debug, Default)]
-pub struct Cluster {
-    /// The addresses, and who may announce them.
-    pub desired: Arc<Desired>,
-    /// All speakers.
-    pub peers: Arc<Peers>,
-    /// Who owned what before this process began, as far as its reports tell.
-    pub hints: Arc<HashMap<IpAddr, NodeId>>,
-    /// This node is about to go: a speaker that stops hands over what it owns.
-    pub going: bool,
-}
-
-/// What the driver is connected to.
-pub struct Wiring {
-    /// The links, once they are known.
-    pub links: watch::Receiver<Option<Links>>,
-    /// Interfaces whose card is to pass on everything.
-    pub promiscuous: Patterns,
-    /// The cluster, once it is known.
-    pub cluster: watch::Receiver<Option<Cluster>>,
-    /// Takes notices.
-    pub notices: mpsc::UnboundedSender<Notice>,
-    /// Opened once every socket is.
-    pub gate: Gate,
-    /// Told how the driver stopped, after it did.
-    pub stopped: watch::Sender<Option<Stop>>,
-    /// Counts.
-    pub metrics: Metrics,
-}
 
 /// Carries out what the machine decides.
 pub struct Driver {

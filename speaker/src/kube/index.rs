@@ -1,23 +1,25 @@
 //! What the speaker knows of the cluster: facts, kept from watches, and the plan that follows from them.
 
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ferrolb_crds::lease::{self, LeaseLink, Observed};
-use ferrolb_crds::{IPAddressPool, L2Advertisement, L2AdvertisementSpec};
-use ferrolb_placement::{Liveness, NodeFacts, Planner, PoolFacts, ServiceFacts, Slice, Speaker, Touched};
+use ferrolb_crds::lease::Observed;
+use ferrolb_crds::{IPAddressPool, L2Advertisement};
+use ferrolb_placement::{Liveness, NodeFacts, Planner, Speaker, Touched};
 use ferrolb_runtime::listing::{Key, Listing, Updates};
 use ferrolb_runtime::watch::{Shown, Undecodable};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::watch::Change;
 use crate::ownership::{Desired, NodeId, Peer, PeerLink, Peers, ServiceName};
 use crate::plan::Plan;
-use crate::wire::Mac;
 
 /// Which objects count.
 #[derive(Clone, Debug)]
@@ -203,7 +205,7 @@ impl Index {
 
     fn apply_services(&mut self, event: &Shown<Service>) -> bool {
         let known = || self.planner.services().cloned();
-        let updates = self.listings.services.take_in(event, |it| read_service(it, &self.scope), known);
+        let updates = self.listings.services.take_in(event, |it| read::service(it, &self.scope), known);
         let mut touched = Vec::new();
         for (key, service) in updates {
             let (facts, uid) = service.unzip();
@@ -218,7 +220,7 @@ impl Index {
 
     fn apply_slices(&mut self, event: &Shown<EndpointSlice>) -> bool {
         let known = || self.planner.slices().cloned();
-        let updates = self.listings.slices.take_in(event, read_slice, known);
+        let updates = self.listings.slices.take_in(event, read::slice, known);
         let touched: Vec<_> =
             updates.into_iter().map(|(key, slice)| self.planner.set_slice(key, slice)).collect();
         self.note_all(touched)
@@ -226,7 +228,7 @@ impl Index {
 
     fn apply_nodes(&mut self, event: &Shown<Node>) -> bool {
         let known = || self.planner.nodes().map(|node| node.name.clone());
-        let updates = self.listings.nodes.take_in(event, |it| read_node(it, &self.scope), known);
+        let updates = self.listings.nodes.take_in(event, |it| read::node(it, &self.scope), known);
         let mut touched = Vec::new();
         for (name, node) in updates {
             let (facts, uid) = node.unzip();
@@ -242,7 +244,7 @@ impl Index {
 
     fn apply_pools(&mut self, event: &Shown<IPAddressPool>, now: Instant) -> bool {
         let known = || self.planner.pools().map(str::to_owned);
-        let updates = self.listings.pools.take_in(event, read_pool, known);
+        let updates = self.listings.pools.take_in(event, read::pool, known);
         let touched: Vec<_> =
             updates.into_iter().map(|(name, facts)| self.planner.set_pool(&name, facts, now)).collect();
         self.note_all(touched)
@@ -250,7 +252,7 @@ impl Index {
 
     fn apply_advertisements(&mut self, event: &Shown<L2Advertisement>) -> bool {
         let known = || self.planner.advertisements().map(str::to_owned);
-        let updates = self.listings.advertisements.take_in(event, read_advertisement, known);
+        let updates = self.listings.advertisements.take_in(event, read::advertisement, known);
         let touched: Vec<_> =
             updates.into_iter().map(|(name, spec)| self.planner.set_advertisement(&name, spec)).collect();
         self.note_all(touched)
@@ -258,7 +260,7 @@ impl Index {
 
     fn apply_leases(&mut self, event: &Shown<Lease>, now: Instant) -> bool {
         let known = || self.leases.keys().cloned();
-        let updates: Updates<String, Observed> = self.listings.leases.take_in(event, read_lease, known);
+        let updates: Updates<String, Observed> = self.listings.leases.take_in(event, read::lease, known);
         let (mut differs, mut news) = (false, false);
         let own = self.own_is_live();
         for (name, observed) in updates {
@@ -286,7 +288,7 @@ impl Index {
     /// Notes the links that a Lease tells. Says whether they are news. How much the node owns is none: it is looked up
     /// when there is something to place.
     fn take_links(&mut self, lease: &Observed) -> bool {
-        let told: Vec<PeerLink> = lease.links.iter().map(peer_link).collect();
+        let told: Vec<PeerLink> = lease.links.iter().map(read::peer_link).collect();
         let known = self.links.get(&lease.node);
         // A speaker that stops, or whose link went down, is still known by what it had.
         let news = known.is_none() || (!told.is_empty() && known != Some(&told));
@@ -319,60 +321,3 @@ impl Index {
         differs
     }
 }
-
-type Read<K, V> = (K, Option<V>);
-
-fn read_service(
-    service: &Service,
-    scope: &Scope,
-) -> Read<Arc<ServiceName>, (ServiceFacts, Option<Arc<str>>)> {
-    let spec = service.spec.as_ref();
-    let ours = spec.is_some_and(|spec| {
-        spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class == scope.class
-    });
-    let facts = ours.then(|| ServiceFacts::from(service)).filter(|facts| !facts.addresses.is_empty());
-    let uid = service.metadata.uid.as_deref().map(Arc::from);
-    (service_name(&service.metadata), facts.map(|facts| (facts, uid)))
-}
-
-fn read_slice(slice: &EndpointSlice) -> Read<Arc<ServiceName>, (Arc<ServiceName>, Slice)> {
-    let key = service_name(&slice.metadata);
-    let service = Slice::service_name(slice)
-        .map(|name| Arc::new(ServiceName { namespace: key.namespace.clone(), name: name.to_owned() }));
-    (key, service.zip(Slice::read(slice)))
-}
-
-fn read_node(node: &Node, scope: &Scope) -> Read<String, (NodeFacts, Option<String>)> {
-    let mut facts = NodeFacts::new(node, Speaker::Absent);
-    facts.excluded &= !scope.ignore_exclude_label;
-    (facts.name.clone(), Some((facts, node.metadata.uid.clone())))
-}
-
-fn read_pool(pool: &IPAddressPool) -> Read<String, PoolFacts> {
-    (name(&pool.metadata), Some(PoolFacts::from(pool)))
-}
-
-fn read_advertisement(advertisement: &L2Advertisement) -> Read<String, L2AdvertisementSpec> {
-    (name(&advertisement.metadata), Some(advertisement.spec.clone()))
-}
-
-fn read_lease(lease: &Lease) -> Read<String, Observed> {
-    (name(&lease.metadata), lease::read(lease))
-}
-
-fn peer_link(link: &LeaseLink) -> PeerLink {
-    let macs = link.macs.iter().filter_map(|mac| mac.parse::<Mac>().ok()).collect();
-    PeerLink { macs, ipv4: link.ipv4.clone(), link_local: link.link_local }
-}
-
-fn name(metadata: &ObjectMeta) -> String {
-    metadata.name.clone().unwrap_or_default()
-}
-
-fn service_name(metadata: &ObjectMeta) -> Arc<ServiceName> {
-    let namespace = metadata.namespace.clone().unwrap_or_default();
-    Arc::new(ServiceName { namespace, name: name(metadata) })
-}
-
-#[cfg(test)]
-mod tests;
