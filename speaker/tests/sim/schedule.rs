@@ -148,6 +148,15 @@ impl Schedule {
         // Where nobody is heard at all, whoever starts again claims nothing for half a minute once more.
         let unheard = has(|it| matches!(it, Fault::Isolate)) && self.client.is_none();
         let lease_ends = if unheard { 75_000 * MS } else { 45_000 * MS };
+        // Who did not run when a node joined, and can't ask the API server, holds its speaker for a stranger.
+        let strange = has(|it| matches!(it, Fault::Join))
+            && has(|it| matches!(it, Fault::Outage(_)))
+            && has(|it| matches!(it, Fault::Freeze(..) | Fault::Suspend { .. }));
+        let quarrel = match (strange, slow || !calm) {
+            (true, _) => u64::MAX / 2,
+            (false, true) => 4_000 * MS,
+            (false, false) => 500 * MS,
+        };
         let silence = match (slow || !calm, !stranded && faults().all(Fault::is_announced)) {
             _ if undecided => u64::MAX / 2,
             (true, _) => lease_ends,
@@ -156,7 +165,7 @@ impl Schedule {
         };
         Promise {
             silence,
-            quarrel: if slow || !calm { 4_000 * MS } else { 500 * MS },
+            quarrel,
             heals: 2_000 * MS,
             keeps: calm && !stranded && faults().all(Fault::moves_nothing),
             calm: calm && !slow,
