@@ -26,10 +26,12 @@ impl Machine {
             && self.by_mac.contains_key(&frame.source)
             && self.owns(link, address)
             && self.stopping.is_none()
-            && self.has_to_show_doubt(link, address, now)
+            && self.is_unsure(link, address, now)
         {
-            // Whoever served meanwhile answers this, and keeps the address.
-            self.show_doubt(link, address, now);
+            // Whoever served meanwhile answers the probe, and keeps the address. He would yield to an answer before it.
+            if self.doubt_is_heard(link, address, now) {
+                self.show_doubt(link, address, now);
+            }
             return Reception::Ignored;
         }
         let Some(receiver) = self.receiver(link, address, frame.source) else { return Reception::Ignored };

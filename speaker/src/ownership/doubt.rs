@@ -35,11 +35,15 @@ impl Machine {
             neighbour.check = None;
             if let Some(watch) = &mut neighbour.watch {
                 (watch.asked, watch.misses, watch.node_misses, watch.due) = (None, 0, 0, now);
+                watch.silent_since = None;
                 if let Some(audit) = &mut watch.audit {
                     audit.restart();
                 }
             }
             neighbour.presence_due = now;
+        }
+        for slot in self.slots.values_mut() {
+            slot.asked = None;
         }
         for (link, address) in self.covered().collect::<Vec<_>>() {
             // Somebody else may do so since.
@@ -69,7 +73,12 @@ impl Machine {
 
     /// Whether frames that come now may have waited while the process was paused.
     pub(super) fn is_behind(&self, now: Instant) -> bool {
-        self.woke.is_some_and(|woke| now < woke + self.timing.doubtful_question)
+        self.behind_until().is_some_and(|until| now < until)
+    }
+
+    /// Until when frames came that may have waited while the process was paused last.
+    pub(super) fn behind_until(&self) -> Option<Instant> {
+        Some(self.woke? + self.timing.doubtful_question)
     }
 
     fn doubt_all(&mut self, link: LinkId, now: Instant) {
@@ -105,12 +114,15 @@ impl Machine {
         shown.is_some_and(|at| now < at + self.timing.unasked)
     }
 
-    /// Whether a peer that asks everybody has to be told so first: others may not have heard it, and would yield to an
-    /// answer.
-    pub(super) fn has_to_show_doubt(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
+    /// Whether this node is not sure of an address, or was not when it last told so.
+    pub(super) fn is_unsure(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
+        self.is_doubtful(link, now) || self.shows_doubt(link, address, now)
+    }
+
+    /// Whether others have heard what this node showed last, if anything.
+    pub(super) fn doubt_is_heard(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
         let shown = self.ownership(link, address).and_then(|ownership| ownership.shown);
-        let doubts = self.is_doubtful(link, now) || self.shows_doubt(link, address, now);
-        doubts && shown.is_none_or(|at| now >= at + HEARD)
+        shown.is_none_or(|at| now >= at + HEARD)
     }
 
     /// Whether this node can't be sure of what it owns on a link.

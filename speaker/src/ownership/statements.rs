@@ -165,9 +165,11 @@ impl Machine {
                 self.uncover(link, address);
                 self.set_owner(link, address, Some(known), now);
             }
-            // Two cover for two that each had the address on their side of a split.
+            // Two cover for two that each had the address on their side of a split; or the one that is covered for covers
+            // itself for another one, and so is not the owner.
             State::Covering { owner, .. } if speaker.is_some() => {
-                if pair_hash(owner.mac, address) < pair_hash(said.receiver, address) {
+                let not_owner = speaker == Some(owner.node);
+                if not_owner || pair_hash(owner.mac, address) < pair_hash(said.receiver, address) {
                     self.uncover(link, address);
                     self.set_owner(link, address, Some(known), now);
                 }

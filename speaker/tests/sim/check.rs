@@ -283,7 +283,8 @@ fn connected(world: &World, part: usize, port: Port) -> bool {
 
 /// A node that runs a speaker which may own an address.
 pub(crate) fn could_own(world: &World, part: usize, port: Port) -> bool {
-    let may = |speaker: &crate::node::Speaker| !speaker.excludes(port) && !speaker.leaves;
+    let may =
+        |speaker: &crate::node::Speaker| speaker.has_listed() && !speaker.excludes(port) && !speaker.leaves;
     connected(world, part, port) && world.nodes[port].running().is_some_and(may)
 }
 

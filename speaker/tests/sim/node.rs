@@ -178,6 +178,11 @@ impl Speaker {
         self.view.excluded & 1 << node != 0
     }
 
+    /// Whether it was shown the addresses: until then it takes no part.
+    pub(crate) fn has_listed(&self) -> bool {
+        self.view.addresses > 0
+    }
+
     /// Takes up what the API server has now.
     pub(crate) fn see(&mut self, port: Port, api: &Api, now: Instant) {
         self.versions.resize(api.leases.len(), 0);

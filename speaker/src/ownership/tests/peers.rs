@@ -152,6 +152,51 @@ fn who_gives_one_address_up_to_another_owner_asks_for_its_others_at_once() {
     assert!(others.into_iter().all(|vip| asked.contains(&vip)), "{asked:?}");
 }
 
+#[test]
+fn an_owner_in_doubt_answers_no_peer_that_asks_everybody() {
+    let mut node = beside_owner_of(&[]);
+    let candidates = [NodeId::OWN, PEER].map(candidate).into();
+    node.desire([(VIP.into(), DesiredAddress { candidates, ..first() })]);
+    let question = Arp::question(PEER_MAC, PEER4, VIP);
+    node.hears(&Frame { destination: MAC0, ..question });
+    assert!(node.hears(&question), "it is watched");
+    run_beside(&mut node, Duration::from_secs(4), &[PEER4]);
+    for _ in 0..20 {
+        assert!(!node.hears(&question), "others could yield to the answer");
+        node.run(Duration::from_millis(60));
+    }
+    assert!(node.hears(&request(Mac::BROADCAST)), "a client is answered");
+}
+
+#[test]
+fn a_frame_that_waited_while_the_process_was_paused_does_not_show_that_the_own_link_works() {
+    let mut node = beside_owner_of(&[VIP]);
+    run_beside(&mut node, Duration::from_secs(1), &[VIP, PEER4]);
+    node.run(Duration::from_secs(2));
+    let waited = Arp::question(ASKER, ASKER4, ASKER4);
+    node.now += Duration::from_secs(4);
+    node.hears(&waited);
+    node.run(Duration::from_secs(5));
+    assert_eq!(node.events(), [""; 0], "nobody is heard");
+    run_beside(&mut node, Duration::from_secs(1), &[]);
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: NodeSilent"]);
+}
+
+#[test]
+fn who_is_covered_for_and_covers_for_another_owner_is_not_the_owner() {
+    let vips: Vec<Ipv4Addr> = (0..8).map(|last| Ipv4Addr::new(192, 168, 2, last)).collect();
+    let mut node = beside_owner_of(&vips);
+    run_beside(&mut node, Duration::from_secs(2), &[PEER4]);
+    let third = peer(UNHEARD, "third", Mac([2, 0, 0, 0, 0, 0x30]), Ipv4Addr::new(192, 168, 1, 13));
+    let peers = [own(), peer(PEER, "peer", PEER_MAC, PEER4), third];
+    node.machine.set_peers(Arc::new(Peers::from(peers)), node.now);
+    for vip in vips {
+        assert!(node.machine.covers(ETH0, vip.into()), "{vip}");
+        node.hears(&says(vip, Mac([2, 0, 0, 0, 0, 0x30])));
+        assert!(!node.machine.covers(ETH0, vip.into()), "{vip}");
+    }
+}
+
 /// A candidate that knows the owner of some addresses.
 pub(super) fn beside_owner_of(vips: &[Ipv4Addr]) -> Node {
     let mut node = Node::with_link();
