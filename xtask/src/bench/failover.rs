@@ -15,6 +15,8 @@ use crate::cargo::{release_binaries, target_dir, workspace};
 use crate::spinner::Spinner;
 use crate::{demo, image};
 
+/// A fault with so many trials that come to nothing is not tried further.
+const GIVES_UP: usize = 3;
 /// Full nodes: two announce, and one serves.
 const FULL: u16 = 3;
 
@@ -105,12 +107,28 @@ fn series(args: &FailoverArgs) -> Vec<Series> {
     all.filter(|series| named(series) && series.trials > 0).collect()
 }
 
-/// Makes all trials of a fault, none of which is left out.
+/// Makes all trials of a fault, none of which is left out: those that come to nothing are told, and counted.
 fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) -> Result<plot::Row> {
     let name = series.name();
+    let mut failures = Vec::new();
     let outcomes = spinner.step(&name, || {
-        (0..series.trials).map(|_| stage.trial(series.fault, series.with_api)).collect::<Result<Vec<_>>>()
+        let mut outcomes = Vec::new();
+        for trial in 1..=series.trials {
+            match stage.trial(series.fault, series.with_api) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) if failures.len() + 1 >= GIVES_UP => return Err(error),
+                Err(error) => failures.push(format!("{name}, trial {trial}: {error:#}")),
+            }
+        }
+        Ok(outcomes)
     })?;
+    failures.iter().for_each(|failure| eprintln!("{failure}"));
+    report.figure(
+        &format!("{name}: failures of {}", series.trials),
+        failures.len() as f64,
+        "",
+        Some(Reach::AtMost(0.0)),
+    );
     let (p50, p99) = series.fault.reach();
     let unanswered: Vec<f64> =
         outcomes.iter().map(|outcome| outcome.unanswered().as_secs_f64() * 1e3).collect();

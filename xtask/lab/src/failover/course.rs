@@ -1,5 +1,6 @@
 //! The course of each fault: how it strikes, when it is over, and how it is mended.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -30,7 +31,9 @@ impl Stage {
     /// # Errors
     /// When the cluster can't be struck or does not come to rest again; what a client misses is no error.
     pub fn trial(&self, fault: Fault, with_api: bool) -> Result<Outcome> {
-        self.await_rest()?;
+        if !self.rests.swap(false, Ordering::Relaxed) {
+            self.await_rest()?;
+        }
         self.prepare(fault)?;
         let client = self.lab.client()?;
         let mut sight = Sight::open(&client, &self.addresses, (self.kind == Kind::Full).then_some(80))?;
@@ -51,6 +54,7 @@ impl Stage {
         let mended = self.mend(fault, &owner);
         struck?;
         mended?;
+        self.rests.store(true, Ordering::Relaxed);
         outcome
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -65,6 +66,8 @@ pub struct Stage {
     pub(super) kind: Kind,
     binaries: PathBuf,
     pub(super) addresses: Vec<IpAddr>,
+    /// Nothing has happened since the cluster came to rest last.
+    pub(super) rests: AtomicBool,
 }
 
 impl Stage {
@@ -73,7 +76,13 @@ impl Stage {
         let ferrolb = Ferrolb::new(&lab, binaries);
         ferrolb.install(manifest)?;
         ferrolb.start()?;
-        let mut stage = Self { lab, kind: Kind::Bare, binaries: binaries.to_owned(), addresses: Vec::new() };
+        let mut stage = Self {
+            lab,
+            kind: Kind::Bare,
+            binaries: binaries.to_owned(),
+            addresses: Vec::new(),
+            rests: AtomicBool::new(false),
+        };
         stage.announce("")?;
         Ok(stage)
     }
@@ -89,7 +98,13 @@ impl Stage {
         let last = last.context("a stage needs full nodes")?;
         lab.kubectl(["label", "node", &last, "ferrolb-lab/servers="])?;
         lab.kubectl(["apply", "--filename", &manifest.to_string_lossy()])?;
-        let mut stage = Self { lab, kind: Kind::Full, binaries: PathBuf::new(), addresses: Vec::new() };
+        let mut stage = Self {
+            lab,
+            kind: Kind::Full,
+            binaries: PathBuf::new(),
+            addresses: Vec::new(),
+            rests: AtomicBool::new(false),
+        };
         stage.lab.await_rollout("ferrolb-system", "deployment/ferrolb-operator", PATIENCE)?;
         stage.lab.await_rollout("ferrolb-system", "daemonset/ferrolb-speaker", PATIENCE)?;
         let servers = SERVERS.replace("IMAGE", crate::image::NGINX_IMAGE);
@@ -115,7 +130,9 @@ impl Stage {
             Ok(addresses)
         })?;
         std::thread::sleep(PLACED);
-        self.await_rest()
+        self.await_rest()?;
+        self.rests.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The cluster.
