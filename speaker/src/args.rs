@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -8,7 +8,7 @@ use ferrolb_crds::names;
 use ferrolb_runtime::client::ClientArgs;
 use ferrolb_runtime::logs::LogArgs;
 
-use crate::net::exclusion::DEFAULT_PATTERNS;
+use crate::net::exclusion::{DEFAULT_PATTERNS, Patterns};
 use crate::timing::TimingArgs;
 
 /// Answers ARP and NDP for the load-balancer addresses that this node announces
@@ -32,6 +32,22 @@ pub struct Cli {
 pub enum Command {
     /// Asks a running speaker whether it is ready: the probe of its pod
     Health(HealthArgs),
+    /// Asks the segment who has an address: what to run in a pod when a client does not get there
+    ///
+    /// It asks on each interface, and prints a line for each answer. It fails when nobody answers, or several hosts do. A node
+    /// does not hear itself.
+    Ask(AskArgs),
+}
+
+/// Flags of a question.
+#[derive(Args, Debug)]
+pub struct AskArgs {
+    /// The address
+    pub address: IpAddr,
+
+    /// Interfaces to leave out: names or globs, separated by commas
+    #[arg(long, env = "FERROLB_EXCLUDE_INTERFACES", default_value = DEFAULT_PATTERNS)]
+    pub exclude_interfaces: Patterns,
 }
 
 /// Flags of the probe.

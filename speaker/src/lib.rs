@@ -17,6 +17,7 @@
 
 pub mod announcer;
 pub mod args;
+pub mod ask;
 pub mod chronicle;
 pub mod config;
 pub mod control;

@@ -42,6 +42,13 @@ impl Patterns {
     }
 }
 
+impl Default for Patterns {
+    /// None: no name matches.
+    fn default() -> Self {
+        Self(InterfaceFilter::Matching([].into()))
+    }
+}
+
 impl FromStr for Patterns {
     type Err = PatternError;
 

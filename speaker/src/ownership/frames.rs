@@ -10,7 +10,7 @@ use crate::wire::{
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speech {
+pub(crate) enum Speech {
     /// Somebody asks who has an address.
     Question {
         address: IpAddr,
@@ -30,7 +30,7 @@ pub(super) enum Speech {
 }
 
 /// Reads a frame. Announcements ask nothing, and an answer to a group address would go to everybody.
-pub(super) fn speech(packet: &Packet) -> Speech {
+pub(crate) fn speech(packet: &Packet) -> Speech {
     match packet {
         Packet::Arp(arp) if !arp.sender_mac.is_unicast() => Speech::Nothing,
         Packet::Arp(arp) if arp.is_gratuitous() => {
@@ -110,7 +110,7 @@ pub(super) fn probe(address: IpAddr, here: &Link) -> Frame {
 }
 
 /// Asks everybody who has an address, in the name of this node's own address.
-pub(super) fn question(address: IpAddr, here: &Link) -> Frame {
+pub(crate) fn question(address: IpAddr, here: &Link) -> Frame {
     match address {
         IpAddr::V4(address) => {
             let own = here.ipv4().next().unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -124,7 +124,7 @@ pub(super) fn question(address: IpAddr, here: &Link) -> Frame {
 }
 
 /// Whether a link has an address in whose name it can ask for others.
-pub(super) fn can_ask(address: IpAddr, here: &Link) -> bool {
+pub(crate) fn can_ask(address: IpAddr, here: &Link) -> bool {
     if address.is_ipv4() { here.ipv4().next().is_some() } else { here.link_local().is_some() }
 }
 

@@ -29,7 +29,7 @@ mod audit;
 mod cluster;
 mod covering;
 mod doubt;
-mod frames;
+pub(crate) mod frames;
 mod handover;
 mod here;
 mod hosts;

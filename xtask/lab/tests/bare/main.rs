@@ -50,6 +50,7 @@ fn main() -> ExitCode {
             announcing::a_speaker_that_is_killed_and_started_announces_again,
             announcing::a_deleted_service_goes_silent,
             strangers::an_address_that_a_host_has_already_is_not_announced_until_it_is_gone,
+            strangers::who_asks_for_an_address_is_told_who_answers,
             strangers::a_host_that_answers_beside_the_owner_is_found_by_who_watches,
             wire::an_address_is_announced_in_rounds_byte_for_byte,
             wire::each_form_of_a_question_is_answered_byte_for_byte,

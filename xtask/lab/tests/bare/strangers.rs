@@ -1,6 +1,7 @@
 //! Hosts that are no speakers and answer for addresses of Services: the client, with such an address on its interface.
 
 use std::net::IpAddr;
+use std::process::Output;
 
 use anyhow::{Context, Result, ensure};
 use ferrolb_lab::Host;
@@ -64,6 +65,39 @@ pub(crate) fn a_host_that_answers_beside_the_owner_is_found_by_who_watches(fixtu
     await_field(lab, &report, "{.items[*].status.role}", "Owner")?;
     await_sole_answer(lab, address, &owner)?;
     fixture.delete_service("doubled")
+}
+
+pub(crate) fn who_asks_for_an_address_is_told_who_answers(fixture: &Fixture) -> Result<()> {
+    let lab = &fixture.lab;
+    let client = lab.client()?;
+    fixture.create_service("asked")?;
+    let speaker = fixture.binaries.join("ferrolb-speaker");
+    let ask = |host: &Host, address: IpAddr| -> Result<(bool, String)> {
+        let Output { status, stdout, stderr } =
+            host.exec([&*speaker.to_string_lossy(), "ask", &address.to_string()])?;
+        Ok((status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()))
+    };
+    let addresses = await_addresses(lab, "asked")?;
+    let owner = lab.host(&lab.node_of(await_answer(lab, addresses[0])?)?)?;
+    let nodes = lab.nodes()?;
+    let other = nodes.iter().find(|node| *node != owner.name()).context("one node only")?;
+    let other = lab.host(other)?;
+    let answer = |address, host: &Host| format!("eth0: {address} is at {}, after ", host.plan().mac());
+    for &address in &addresses {
+        let (success, said) = ask(&other, address)?;
+        let alone = said.starts_with(&answer(address, &owner)) && said.lines().count() == 1;
+        ensure!(success && alone, "{said}");
+        let (success, said) = ask(&owner, address)?;
+        ensure!(!success && said.starts_with("eth0: nobody answers"), "{said}");
+    }
+    let address = first_v4(&addresses)?;
+    let guard = Assigned::new(&client, &address.to_string())?;
+    let (success, said) = ask(&other, address)?;
+    drop(guard);
+    let both = [&owner, &client].iter().all(|host| said.contains(&answer(address, host)));
+    ensure!(!success && both, "{said}");
+    ensure!(said.ends_with(&format!("several hosts answer for {address}\n")), "{said}");
+    fixture.delete_service("asked")
 }
 
 fn report_of(service: &str) -> Vec<String> {

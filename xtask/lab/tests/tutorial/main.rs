@@ -20,6 +20,7 @@ fn main() -> ExitCode {
             steps::both_pages_come_back_by_the_first_addresses_of_the_pool,
             steps::there_is_nothing_to_diff_right_after_apply_nor_ten_seconds_later,
             steps::the_tables_tell_what_is_free_and_who_announces,
+            steps::a_speaker_in_its_pod_tells_who_has_an_address,
             steps::health_and_metrics_are_served_where_the_manifest_says,
             faults::a_cut_link_moves_the_address_and_the_page_comes_back,
             faults::an_operator_that_restarts_keeps_addresses,

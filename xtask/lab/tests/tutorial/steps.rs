@@ -60,6 +60,29 @@ pub(crate) fn the_tables_tell_what_is_free_and_who_announces(fixture: &Fixture) 
     })
 }
 
+pub(crate) fn a_speaker_in_its_pod_tells_who_has_an_address(fixture: &Fixture) -> Result<()> {
+    let lab = &fixture.lab;
+    for address in fixture.addresses()? {
+        let owner = fixture.owner(address)?;
+        let pod = field(
+            lab,
+            &[
+                "pods",
+                "--namespace=ferrolb-system",
+                "--selector=app.kubernetes.io/component=speaker",
+                &format!("--field-selector=spec.nodeName!={owner}"),
+            ],
+            "{.items[0].metadata.name}",
+        )?;
+        let ask = ["--", "/ferrolb-speaker", "ask", &address.to_string()];
+        let exec = ["exec", "--namespace=ferrolb-system", &pod];
+        let told = lab.kubectl(exec.into_iter().chain(ask))?;
+        let mac = lab.host(&owner)?.plan().mac();
+        ensure!(told.starts_with(&format!("eth0: {address} is at {mac}, after ")), "{told}");
+    }
+    Ok(())
+}
+
 pub(crate) fn health_and_metrics_are_served_where_the_manifest_says(fixture: &Fixture) -> Result<()> {
     let lab = &fixture.lab;
     let pods = field(
