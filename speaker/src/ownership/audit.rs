@@ -104,7 +104,7 @@ impl Machine {
         let Some(audit) = self.audit_mut(link, node) else { return };
         (audit.asked, audit.due) = (Some(address), now + ANSWERS);
         if let Some(slot) = self.slots.get_mut(&(link, address)) {
-            slot.audited = Some(Audited { owner: node, at: now, answers: false, other: None });
+            slot.audited = Some(Box::new(Audited { owner: node, at: now, answers: false, other: None }));
             self.ask_everybody(link, address, now);
         }
     }
@@ -131,7 +131,7 @@ impl Machine {
         let owner = slot.owner.map(|owner| owner.node);
         let right = owner != Some(node) || (audited.answers && audited.other.is_none());
         let found = Finding::WrongAnswer { owner: self.name_of(node), mac: audited.other };
-        let known = self.slots.get(&(link, address)).and_then(|slot| slot.wrong.as_ref()) == Some(&found);
+        let known = self.slots.get(&(link, address)).and_then(|slot| slot.wrong.as_deref()) == Some(&found);
         let Some(audit) = self.audit_mut(link, node) else { return false };
         audit.strikes = if right { 0 } else { audit.strikes + 1 };
         if right {
@@ -146,7 +146,7 @@ impl Machine {
         if !known {
             self.found_right(link, address);
             if let Some(slot) = self.slots.get_mut(&(link, address)) {
-                slot.wrong = Some(found.clone());
+                slot.wrong = Some(found.clone().into());
             }
             self.emit(link, address, Change::Found(found));
         }
@@ -157,7 +157,7 @@ impl Machine {
     pub(super) fn found_right(&mut self, link: LinkId, address: IpAddr) {
         let wrong = self.slots.get_mut(&(link, address)).and_then(|slot| slot.wrong.take());
         if let Some(found) = wrong {
-            self.emit(link, address, Change::Over(found));
+            self.emit(link, address, Change::Over(*found));
         }
     }
 
@@ -187,7 +187,7 @@ impl Machine {
 
     /// Whether an answer is one to an audit, and names a node beside the owner: that changes nothing yet.
     pub(super) fn is_audited(&self, link: LinkId, said: &Statement, node: NodeId, now: Instant) -> bool {
-        let audited = self.slots.get(&(link, said.address)).and_then(|slot| slot.audited.as_ref());
+        let audited = self.slots.get(&(link, said.address)).and_then(|slot| slot.audited.as_deref());
         let open = |audited: &Audited| audited.owner != node && now < audited.at + ANSWERS;
         said.to_us && !said.claim && audited.is_some_and(open)
     }

@@ -74,7 +74,7 @@ impl Machine {
         if ownership.offer.as_ref().is_some_and(|offer| offer.because == because && offer.to == to) {
             return;
         }
-        ownership.offer = Some(Offer { to, at: 0, sent: 0, because });
+        ownership.offer = Some(Box::new(Offer { to, at: 0, sent: 0, because }));
         let Some(here) = self.here.get_mut(&link) else { return };
         self.timers.set(Timer::Slot(link, address), Some(here.pace(now)));
     }

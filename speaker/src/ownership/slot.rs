@@ -8,7 +8,7 @@ use super::output::{GainCause, HandOver};
 use crate::finding::Finding;
 use crate::wire::Mac;
 
-/// One address on one link.
+/// One address on one link. There are many: what is seldom there is kept apart.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) state: State,
@@ -21,9 +21,9 @@ pub(super) struct Slot {
     /// The host that is no speaker and answered last, while that is told as a conflict.
     pub(super) conflict: Option<Stranger>,
     /// What was told of the answers to questions to everybody, where another node owns the address.
-    pub(super) wrong: Option<Finding>,
+    pub(super) wrong: Option<Box<Finding>>,
     /// Such a question that was just asked.
-    pub(super) audited: Option<Audited>,
+    pub(super) audited: Option<Box<Audited>>,
 }
 
 /// A host that is no speaker.
@@ -88,7 +88,7 @@ pub(super) struct Ownership {
     pub(super) since: Instant,
     /// When nobody had had the address before, and who might have had it then.
     pub(super) placed: Option<Arc<[Candidate]>>,
-    pub(super) offer: Option<Offer>,
+    pub(super) offer: Option<Box<Offer>>,
     /// Who offered it to this node.
     pub(super) offered_by: Option<NodeId>,
     /// When a stranger was last answered by an announcement.
