@@ -36,6 +36,7 @@ mod hosts;
 mod machine;
 mod mutation;
 mod neighbour;
+mod outgoing;
 mod output;
 mod own_link;
 mod owning;
