@@ -153,7 +153,7 @@ pub fn ask(address: IpAddr, excluded: Patterns) -> Result<Vec<Answers>, AskError
         if after >= PATIENCE {
             return Ok(all.into_values().collect());
         }
-        sockets.wait(Some(PATIENCE - after)).map_err(AskError::Wait)?;
+        sockets.wait(start + PATIENCE, now()).map_err(AskError::Wait)?;
         let after = now().saturating_duration_since(start);
         while let Some(((link, _), received)) = sockets.receive(&mut buffer) {
             let bytes = received.ok().and_then(|length| buffer.get(..length));

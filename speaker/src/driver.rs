@@ -74,7 +74,7 @@ impl Driver {
     /// more.
     fn take_turns(mut self, orders: &Orders) -> Result<(), DriverError> {
         let mut buffer = [0; BUFFER_LEN];
-        let mut upkeep = now();
+        let mut upkeep = clock();
         // What was told before the first wait did not ring.
         let mut rung = true;
         while !self.is_stopped() && !orders.is_abandoned() {
@@ -86,22 +86,23 @@ impl Driver {
                 }
             }
             self.receive(&mut buffer);
-            if self.due().is_some_and(|due| due <= now()) {
+            let mut now = clock();
+            if self.due().is_some_and(|due| due <= now) {
                 // What was said in time must not be overlooked because this thread was late.
                 rung = self.drain(&mut buffer)?;
-                self.machine.handle_timeout(now());
+                now = clock();
+                self.machine.handle_timeout(now);
             }
-            let now = now();
             if upkeep <= now {
                 upkeep = now + UPKEEP;
                 self.maintain();
             }
             self.settle();
-            self.send_up_to(BATCH);
+            self.send_up_to(BATCH, now);
             let next = self.due().map_or(upkeep, |due| due.min(upkeep));
             let pending = rung || self.unsettled;
-            let time = if pending { Duration::ZERO } else { next.saturating_duration_since(now) };
-            rung |= self.sockets.wait(Some(time)).map_err(DriverError::Wait)?;
+            let waited = if pending { self.sockets.look() } else { self.sockets.wait(next, now) };
+            rung |= waited.map_err(DriverError::Wait)?;
         }
         self.wiring.stopped.send_replace(self.stopping);
         Ok(())
@@ -116,12 +117,12 @@ impl Driver {
             ?why,
             "others take up what this speaker does"
         );
-        self.machine.stop(why, now());
+        self.machine.stop(why, clock());
         self.stopping = Some(why);
     }
 
     fn is_stopped(&self) -> bool {
-        self.stopping.is_some() && self.machine.is_stopped(now())
+        self.stopping.is_some() && self.machine.is_stopped(clock())
     }
 
     /// When the machine has something to do next.
@@ -150,7 +151,7 @@ impl Driver {
     fn drain(&mut self, buffer: &mut [u8]) -> Result<bool, DriverError> {
         let mut rung = false;
         for _ in 0..BATCH {
-            rung |= self.sockets.wait(Some(Duration::ZERO)).map_err(DriverError::Wait)?;
+            rung |= self.sockets.look().map_err(DriverError::Wait)?;
             if !self.sockets.has_frames() {
                 break;
             }
@@ -170,13 +171,14 @@ impl Driver {
         };
         match Frame::parse(bytes) {
             Ok(frame) => {
-                let reception = self.machine.handle_frame(link, &frame, now());
+                let now = clock();
+                let reception = self.machine.handle_frame(link, &frame, now);
                 trace!(%link, ?frame, ?reception, "received");
                 self.count(reception, (link, protocol));
                 if reception == Reception::Answered {
                     // Where the answer takes an address over, its group is joined first.
                     self.settle();
-                    self.send_up_to(1);
+                    self.send_up_to(1, now);
                 }
             }
             Err(error) => {
@@ -202,13 +204,13 @@ impl Driver {
         self.links.clone_from(&links);
         self.open_sockets();
         self.retry_groups();
-        self.machine.set_links(links, now());
+        self.machine.set_links(links, clock());
         self.show_waiting();
     }
 
     fn take_cluster(&mut self) {
         let Some(cluster) = self.wiring.cluster.borrow_and_update().clone() else { return };
-        let now = now();
+        let now = clock();
         let known = self.known.replace(cluster.clone());
         if known.is_none() {
             self.machine.set_hints((*cluster.hints).clone());
@@ -239,8 +241,7 @@ impl Driver {
         }
     }
 
-    fn send_up_to(&mut self, most: usize) {
-        let now = now();
+    fn send_up_to(&mut self, most: usize, now: Instant) {
         for _ in 0..most {
             let Some(transmit) = self.machine.poll_transmit(now) else { return };
             self.send(&transmit);
@@ -284,7 +285,7 @@ impl Driver {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver reads the clock")]
-fn now() -> Instant {
+fn clock() -> Instant {
     Instant::now()
 }
 

@@ -5,11 +5,14 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
 
 use super::exclusion::Patterns;
 use super::{FrameSocket, Protocol};
@@ -30,6 +33,7 @@ pub struct Sockets<T> {
     open: BTreeMap<Port, (FrameSocket, T)>,
     epoll: OwnedFd,
     bell: Bell,
+    alarm: Alarm,
     /// The lanes that have frames.
     ready: Vec<u64>,
 }
@@ -37,6 +41,17 @@ pub struct Sockets<T> {
 /// Ends the wait for frames. Clones ring the same.
 #[derive(Clone, Debug)]
 pub struct Bell(Arc<OwnedFd>);
+
+/// Ends the wait for frames at a time.
+///
+/// A wait with a time limit costs a timer each time that a frame ends it. This one is set when a time comes that is sooner
+/// than the one before.
+#[derive(Debug)]
+struct Alarm {
+    descriptor: OwnedFd,
+    /// When it rings, unless it did.
+    due: Option<Instant>,
+}
 
 /// A link and a protocol on it.
 pub type Port = (LinkId, Protocol);
@@ -63,6 +78,33 @@ impl Bell {
     }
 }
 
+impl Alarm {
+    fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Self { descriptor: timerfd_create(TimerfdClockId::Monotonic, flags)?, due: None })
+    }
+
+    /// Has it ring at a time at the latest; it may ring once before.
+    fn set(&mut self, due: Instant, now: Instant) -> io::Result<()> {
+        if self.due.is_some_and(|set| set <= due) {
+            return Ok(());
+        }
+        // A time of 0 would turn it off.
+        let time = due.saturating_duration_since(now).max(Duration::from_nanos(1));
+        let it_value = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        timerfd_settime(&self.descriptor, TimerfdTimerFlags::empty(), &once)?;
+        self.due = Some(due);
+        Ok(())
+    }
+
+    fn still(&mut self) {
+        // It fails only when it did not ring.
+        _ = rustix::io::read(&self.descriptor, &mut [0; size_of::<u64>()]);
+        self.due = None;
+    }
+}
+
 impl<T> Sockets<T> {
     /// No sockets yet.
     ///
@@ -72,7 +114,9 @@ impl<T> Sockets<T> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = Bell(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
         epoll::add(&epoll, &bell.0, EventData::new_u64(BELL), EventFlags::IN)?;
-        Ok(Self { open: BTreeMap::new(), epoll, bell, ready: Vec::with_capacity(AT_ONCE) })
+        let alarm = Alarm::new()?;
+        epoll::add(&epoll, &alarm.descriptor, EventData::new_u64(ALARM), EventFlags::IN)?;
+        Ok(Self { open: BTreeMap::new(), epoll, bell, alarm, ready: Vec::with_capacity(AT_ONCE) })
     }
 
     /// What ends a wait.
@@ -113,25 +157,47 @@ impl<T> Sockets<T> {
         missing.into_iter().map(open).collect()
     }
 
-    /// Waits until there are frames, somebody rang, or the time is over; without a time, however long it takes. Says
-    /// whether somebody rang.
+    /// Waits until there are frames or somebody rang, and no longer than to a time; now and then it ends without a cause.
+    /// Says whether somebody rang.
     ///
     /// # Errors
     /// When the kernel can't be asked.
-    pub fn wait(&mut self, time: Option<Duration>) -> io::Result<bool> {
+    pub fn wait(&mut self, until: Instant, now: Instant) -> io::Result<bool> {
+        if until <= now {
+            return self.look();
+        }
+        self.alarm.set(until, now)?;
+        self.take_up(None)
+    }
+
+    /// Looks for frames that are there already. Says whether somebody rang.
+    ///
+    /// # Errors
+    /// When the kernel can't be asked.
+    pub fn look(&mut self) -> io::Result<bool> {
+        self.take_up(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+    }
+
+    fn take_up(&mut self, time: Option<&Timespec>) -> io::Result<bool> {
         let mut events = [const { MaybeUninit::uninit() }; AT_ONCE];
-        let time = time.map(whole_milliseconds);
-        let events = match epoll::wait(&self.epoll, &mut events, time.as_ref()) {
+        let events = match epoll::wait(&self.epoll, &mut events, time) {
             Ok((events, _)) => events,
             Err(Errno::INTR) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         self.ready.clear();
-        self.ready.extend(events.iter().map(|event| event.data.u64()));
-        let Some(place) = self.ready.iter().position(|number| *number == BELL) else { return Ok(false) };
-        self.ready.swap_remove(place);
-        self.bell.still();
-        Ok(true)
+        let mut rung = false;
+        for event in &*events {
+            match event.data.u64() {
+                BELL => rung = true,
+                ALARM => self.alarm.still(),
+                lane => self.ready.push(lane),
+            }
+        }
+        if rung {
+            self.bell.still();
+        }
+        Ok(rung)
     }
 
     /// Whether some of the frames that were waited for were not received yet.
@@ -172,8 +238,9 @@ impl<T> Sockets<T> {
     }
 }
 
-/// What tells the bell from lanes.
+/// What tells the bell and the alarm from lanes.
 const BELL: u64 = u64::MAX;
+const ALARM: u64 = BELL - 1;
 
 /// A lane as the number that the kernel gives back.
 fn pack((LinkId(link), protocol): Port, lane: usize) -> u64 {
@@ -190,13 +257,6 @@ fn unpack(number: u64) -> (Port, usize) {
     ((LinkId(u32::from_be_bytes([a, b, c, d])), protocol), lane.into())
 }
 
-/// At least as long, in the unit that every kernel takes.
-fn whole_milliseconds(time: Duration) -> Timespec {
-    let milliseconds = u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-    let time = Duration::from_millis(milliseconds.min(u32::MAX.into()));
-    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,16 +266,22 @@ mod tests {
         for port in [(LinkId(1), Protocol::Arp), (LinkId(u32::MAX), Protocol::Ndp)] {
             for lane in 0..4 {
                 assert_eq!(unpack(pack(port, lane)), (port, lane));
-                assert_ne!(pack(port, lane), BELL);
+                assert!(![BELL, ALARM].contains(&pack(port, lane)));
             }
         }
     }
 
     #[test]
-    fn a_wait_is_never_too_short() {
-        for (time, milliseconds) in [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2)] {
-            let waited = whole_milliseconds(Duration::from_nanos(time));
-            assert_eq!((waited.tv_sec, waited.tv_nsec), (0, milliseconds * 1_000_000), "{time} ns");
+    fn a_wait_ends_at_its_time_whether_it_is_later_or_sooner_than_the_last_one() {
+        let mut sockets = Sockets::<()>::new().unwrap();
+        for milliseconds in [30, 60, 10] {
+            let until = now() + Duration::from_millis(milliseconds);
+            let mut waits = 0;
+            while now() < until {
+                assert!(!sockets.wait(until, now()).unwrap());
+                waits += 1;
+            }
+            assert!(waits <= 2, "it may end once for the time before");
         }
     }
 
@@ -224,8 +290,13 @@ mod tests {
         let mut sockets = Sockets::<()>::new().unwrap();
         sockets.bell().ring();
         sockets.bell().ring();
-        assert!(sockets.wait(None).unwrap());
-        assert!(!sockets.wait(Some(Duration::ZERO)).unwrap());
+        assert!(sockets.wait(now() + Duration::from_secs(60), now()).unwrap());
+        assert!(!sockets.look().unwrap());
         assert!(sockets.receive(&mut []).is_none());
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the kernel's clock runs")]
+    fn now() -> Instant {
+        Instant::now()
     }
 }
