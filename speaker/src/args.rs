@@ -34,8 +34,9 @@ pub enum Command {
     Health(HealthArgs),
     /// Asks the segment who has an address: what to run in a pod when a client does not get there
     ///
-    /// It asks on each interface, and prints a line for each answer. It fails when nobody answers, or several hosts do. A node
-    /// does not hear itself.
+    /// It asks on each interface that is up and has an address of its own of the family (for IPv6 a link-local one), and prints
+    /// who answered within a second. It fails when nobody did, or answers name different hosts. A node does not hear itself: ask
+    /// from one that does not own the address.
     Ask(AskArgs),
 }
 

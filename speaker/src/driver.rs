@@ -98,10 +98,10 @@ impl Driver {
                 self.maintain();
             }
             self.settle();
-            self.send_up_to(BATCH, now);
+            let unsent = self.send_up_to(BATCH, now);
             let next = self.due().map_or(upkeep, |due| due.min(upkeep));
-            let pending = rung || self.unsettled;
-            let waited = if pending { self.sockets.look() } else { self.sockets.wait(next, now) };
+            let pending = rung || unsent || self.unsettled;
+            let waited = if pending { self.sockets.look() } else { self.sockets.wait(next, clock()) };
             rung |= waited.map_err(DriverError::Wait)?;
         }
         self.wiring.stopped.send_replace(self.stopping);
@@ -241,11 +241,13 @@ impl Driver {
         }
     }
 
-    fn send_up_to(&mut self, most: usize, now: Instant) {
+    /// Sends so many frames at most; says whether there may be more.
+    fn send_up_to(&mut self, most: usize, now: Instant) -> bool {
         for _ in 0..most {
-            let Some(transmit) = self.machine.poll_transmit(now) else { return };
+            let Some(transmit) = self.machine.poll_transmit(now) else { return false };
             self.send(&transmit);
         }
+        true
     }
 
     fn join_or_leave(&mut self, event: &Event) {

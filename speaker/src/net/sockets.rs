@@ -220,11 +220,7 @@ impl<T> Sockets<T> {
 
     /// The socket on which a packet is sent, and the value that came with it.
     pub fn get(&self, link: LinkId, packet: &Packet) -> Option<(&FrameSocket, &T)> {
-        let protocol = match packet {
-            Packet::Arp(_) => Protocol::Arp,
-            Packet::Solicitation(_) | Packet::Advertisement(_) => Protocol::Ndp,
-        };
-        self.open.get(&(link, protocol)).map(|(socket, value)| (socket, value))
+        self.open.get(&(link, Protocol::of(packet))).map(|(socket, value)| (socket, value))
     }
 
     /// The value that came with a socket.
@@ -272,17 +268,29 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_at_its_time_whether_it_is_later_or_sooner_than_the_last_one() {
+    fn a_time_that_is_sooner_than_the_one_before_ends_a_wait() {
         let mut sockets = Sockets::<()>::new().unwrap();
-        for milliseconds in [30, 60, 10] {
-            let until = now() + Duration::from_millis(milliseconds);
-            let mut waits = 0;
-            while now() < until {
-                assert!(!sockets.wait(until, now()).unwrap());
-                waits += 1;
-            }
-            assert!(waits <= 2, "it may end once for the time before");
-        }
+        let start = now();
+        // The alarm of the first wait, which the bell ends, is still set at the second.
+        sockets.bell().ring();
+        assert!(sockets.wait(start + Duration::from_secs(600), start).unwrap());
+        assert!(!sockets.wait(start + Duration::from_millis(10), start).unwrap());
+        let took = start.elapsed();
+        assert!(took >= Duration::from_millis(10) && took < Duration::from_secs(300), "{took:?}");
+    }
+
+    #[test]
+    fn a_time_that_is_later_than_the_one_before_is_waited_for() {
+        let mut sockets = Sockets::<()>::new().unwrap();
+        let start = now();
+        sockets.bell().ring();
+        assert!(sockets.wait(start + Duration::from_millis(10), start).unwrap());
+        let until = start + Duration::from_millis(60);
+        let waits = (1..).find(|_| {
+            assert!(!sockets.wait(until, now()).unwrap());
+            now() >= until
+        });
+        assert!(waits <= Some(2), "one may end at the sooner time: {waits:?}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Machine {
             && self.is_unsure(link, address, now)
         {
             // Whoever served meanwhile answers the probe, and keeps the address. He would yield to an answer before it.
-            if self.doubt_is_heard(link, address, now) {
+            if self.is_doubtful(link, now) && self.doubt_is_heard(link, address, now) {
                 self.show_doubt(link, address, now);
             }
             return Reception::Ignored;

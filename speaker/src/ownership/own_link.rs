@@ -33,8 +33,6 @@ impl Machine {
         if self.breaks(Mutation::OwnLink) {
             return true;
         }
-        // What waited while this process was paused shows what was then.
-        let meanwhile = self.behind_until().map_or(meanwhile, |until| until.max(meanwhile));
         let of_peer = |mac: Mac| peer.links.iter().any(|link| link.macs.contains(&mac));
         match here.hosts.last_other_than(of_peer) {
             Some(at) if at >= meanwhile => true,
@@ -69,6 +67,7 @@ impl Machine {
             node.is_some_and(|node| self.verdict(link, *node) == Verdict::Dead)
         };
         let last = self.here.get(&link).and_then(|here| here.hosts.last_other_than(dead));
+        // What waited while this process was paused shows what was then.
         let works_since = now.checked_sub(LATELY).max(self.behind_until());
         last.is_some_and(|at| Some(at) <= works_since && now < at + THIRD_HOST)
     }

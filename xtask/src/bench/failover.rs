@@ -16,7 +16,7 @@ use crate::spinner::Spinner;
 use crate::{demo, image};
 
 /// A fault with so many trials that come to nothing is not tried further.
-const GIVES_UP: usize = 3;
+const GIVES_UP: u32 = 3;
 /// Full nodes: two announce, and one serves.
 const FULL: u16 = 3;
 
@@ -71,9 +71,7 @@ pub(super) fn run(args: &FailoverArgs) -> Result<Report> {
         let binaries = release_binaries()?;
         let lab = LabBuilder::new().bare_nodes(args.nodes).progress(spinner.clone()).start()?;
         let stage = spinner.step("come to rest", || Stage::bare(lab, &binaries, &manifest))?;
-        for series in &bare {
-            rows.push(play(&spinner, &stage, series, &mut report)?);
-        }
+        rows.extend(play_all(&spinner, &stage, &bare, &mut report)?);
         stage.lab().end()?;
     }
     let full = of_kind(Kind::Full);
@@ -82,9 +80,7 @@ pub(super) fn run(args: &FailoverArgs) -> Result<Report> {
         let nginx = ferrolb_lab::image::nginx(spinner.as_ref())?;
         let lab = LabBuilder::new().full_nodes(FULL).progress(spinner.clone()).start()?;
         let stage = spinner.step("come to rest", || Stage::full(lab, &images.folder, &manifest, &nginx))?;
-        for series in &full {
-            rows.push(play(&spinner, &stage, series, &mut report)?);
-        }
+        rows.extend(play_all(&spinner, &stage, &full, &mut report)?);
         stage.lab().end()?;
     }
     let path = match &args.svg {
@@ -107,28 +103,43 @@ fn series(args: &FailoverArgs) -> Vec<Series> {
     all.filter(|series| named(series) && series.trials > 0).collect()
 }
 
+/// Tries one fault after the other, up to one that can't be made good.
+fn play_all(spinner: &Spinner, stage: &Stage, all: &[Series], report: &mut Report) -> Result<Vec<plot::Row>> {
+    let mut rows = Vec::new();
+    for series in all {
+        rows.extend(play(spinner, stage, series, report)?);
+        if !stage.rests() {
+            eprintln!("the cluster does not come to rest after {:?}: the rest is not tried", series.name());
+            break;
+        }
+    }
+    Ok(rows)
+}
+
 /// Makes all trials of a fault, none of which is left out: those that come to nothing are told, and counted.
-fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) -> Result<plot::Row> {
+fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) -> Result<Option<plot::Row>> {
     let name = series.name();
-    let mut failures = Vec::new();
-    let outcomes = spinner.step(&name, || {
-        let mut outcomes = Vec::new();
+    let (mut outcomes, mut failures) = (Vec::new(), 0_u32);
+    spinner.step(&name, || {
         for trial in 1..=series.trials {
             match stage.trial(series.fault, series.with_api) {
                 Ok(outcome) => outcomes.push(outcome),
-                Err(error) if failures.len() + 1 >= GIVES_UP => return Err(error),
-                Err(error) => failures.push(format!("{name}, trial {trial}: {error:#}")),
+                Err(error) => {
+                    eprintln!("{name}, trial {trial}: {error:#}");
+                    failures += 1;
+                }
+            }
+            if failures == GIVES_UP || !stage.rests() {
+                break;
             }
         }
-        Ok(outcomes)
+        Ok(())
     })?;
-    failures.iter().for_each(|failure| eprintln!("{failure}"));
-    report.figure(
-        &format!("{name}: failures of {}", series.trials),
-        failures.len() as f64,
-        "",
-        Some(Reach::AtMost(0.0)),
-    );
+    let made = outcomes.len() as u32 + failures;
+    report.figure(&format!("{name}: failures of {made}"), failures.into(), "", Some(Reach::AtMost(0.0)));
+    if outcomes.is_empty() {
+        return Ok(None);
+    }
     let (p50, p99) = series.fault.reach();
     let unanswered: Vec<f64> =
         outcomes.iter().map(|outcome| outcome.unanswered().as_secs_f64() * 1e3).collect();
@@ -151,5 +162,5 @@ fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) 
         let reach = stays.then_some(Reach::AtMost(0.0));
         report.figure(&format!("{name}: broken connections of {all}"), broken, "", reach);
     }
-    Ok(plot::Row { name, samples: unanswered, reach: p99 })
+    Ok(Some(plot::Row { name, samples: unanswered, reach: p99 }))
 }

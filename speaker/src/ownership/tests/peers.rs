@@ -3,6 +3,7 @@
 use ferrolb_placement::Exclusion;
 
 use super::*;
+use crate::ownership::slot::{Purpose, State};
 
 pub(super) const PEER: NodeId = NodeId(1);
 pub(super) const PEER_MAC: Mac = Mac([2, 0, 0, 0, 0, 0x20]);
@@ -166,6 +167,13 @@ fn an_owner_in_doubt_answers_no_peer_that_asks_everybody() {
         node.run(Duration::from_millis(60));
     }
     assert!(node.hears(&request(Mac::BROADCAST)), "a client is answered");
+    let watch = Frame { destination: MAC0, ..question };
+    node.hears(&watch);
+    node.run(Duration::from_secs(1));
+    assert!(!node.hears(&question), "they know of its doubt still");
+    node.hears(&watch);
+    node.run(Duration::from_millis(600));
+    assert!(node.hears(&question), "being asked does not prolong a doubt that is over");
 }
 
 #[test]
@@ -180,6 +188,25 @@ fn a_frame_that_waited_while_the_process_was_paused_does_not_show_that_the_own_l
     assert_eq!(node.events(), [""; 0], "nobody is heard");
     run_beside(&mut node, Duration::from_secs(1), &[]);
     assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: NodeSilent"]);
+}
+
+#[test]
+fn who_is_paused_while_it_probes_claims_nothing_before_somebody_is_heard() {
+    let mut node = beside_owner_of(&[VIP]);
+    run_beside(&mut node, Duration::from_secs(1), &[VIP, PEER4]);
+    let probes = |node: &Node| {
+        let slot = node.machine.slots.get(&(ETH0, VIP.into()));
+        slot.is_some_and(|slot| matches!(slot.state, State::Probing(Purpose::Own(_), _)))
+    };
+    while !probes(&node) {
+        run_beside(&mut node, Duration::from_millis(5), &[]);
+    }
+    node.now += Duration::from_secs(5);
+    node.hears(&Arp::question(ASKER, ASKER4, ASKER4));
+    node.run(Duration::from_secs(2));
+    assert!(!node.owns(ETH0), "all that was heard had waited");
+    run_beside(&mut node, Duration::from_secs(1), &[]);
+    assert!(node.owns(ETH0));
 }
 
 #[test]

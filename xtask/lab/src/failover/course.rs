@@ -52,9 +52,9 @@ impl Stage {
             self.lab.api()?.start()?;
         }
         let mended = self.mend(fault, &owner);
-        struck?;
         mended?;
         self.rests.store(true, Ordering::Relaxed);
+        struck?;
         outcome
     }
 

@@ -135,6 +135,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Whether nothing has happened since the cluster came to rest last: not after a trial whose fault could not be made
+    /// good.
+    pub fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
     /// The cluster.
     pub fn lab(&self) -> &Lab {
         &self.lab
@@ -175,6 +181,8 @@ impl Stage {
         for node in &others {
             self.lab.kubectl(["label", "node", node, &format!("{EXCLUDE}-")])?;
         }
+        // They are candidates again, and others know it.
+        std::thread::sleep(HEARD);
         united.map(drop)
     }
 
