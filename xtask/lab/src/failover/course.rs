@@ -242,6 +242,10 @@ impl Stage {
                 self.lab.kubectl(["label", "node", owner.name(), &format!("{EXCLUDE}-")])?;
             }
             Fault::EndpointLost => self.patch_policy("Cluster")?,
+            Fault::SpeakerKilled if self.kind == Kind::Full => {
+                // A kubelet waits longer each time before it starts a pod's container that ended; a new pod's at once.
+                self.restart_speaker(owner)?;
+            }
             Fault::SpeakerKilled | Fault::CovererKilled | Fault::CrashLoop => self.start_missing()?,
             Fault::LinkCut
             | Fault::LinkFlap
