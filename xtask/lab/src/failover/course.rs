@@ -176,6 +176,8 @@ impl Stage {
                 Kind::Bare => {
                     for node in self.lab.nodes()? {
                         self.restart_speaker(&self.lab.host(&node)?)?;
+                        // A kubelet takes longer than a process to have another one ready.
+                        self.await_rest()?;
                     }
                     Ok(())
                 }

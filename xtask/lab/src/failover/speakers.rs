@@ -30,26 +30,25 @@ impl Stage {
         }
     }
 
-    /// Starts a node's speaker, as a kubelet would, and waits until it is at work.
+    /// Starts a node's speaker, or lets its kubelet do so, and waits until it is ready.
     pub(super) fn start_speaker(&self, node: &Host) -> Result<()> {
-        if self.kind == Kind::Bare {
-            self.ferrolb().start_speaker(node.name())?;
-        } else {
-            self.await_ready_pod(node)?;
+        match self.kind {
+            Kind::Bare => {
+                self.ferrolb().start_speaker(node.name())?;
+                eventually(PATIENCE, || self.ferrolb().ensure_ready(node.name()))
+            }
+            Kind::Full => self.await_ready_pod(node),
         }
-        self.await_rest()
     }
 
     /// Starts all speakers that do not run.
     pub(super) fn start_missing(&self) -> Result<()> {
-        if self.kind == Kind::Bare {
-            for node in self.lab.nodes()? {
-                if !self.ferrolb().speaker(&node)?.is_alive() {
-                    self.ferrolb().start_speaker(&node)?;
-                }
+        for node in self.lab.nodes()? {
+            if self.kind == Kind::Full || !self.ferrolb().speaker(&node)?.is_alive() {
+                self.start_speaker(&self.lab.host(&node)?)?;
             }
         }
-        self.await_rest()
+        Ok(())
     }
 
     /// Has a node's speaker end as a pod that is deleted does, and another one take its place.
