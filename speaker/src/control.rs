@@ -28,7 +28,8 @@ use crate::report::{Owned, Reports};
 
 /// Changes often come several at a time: a plan is made this long after the first of them.
 const SETTLE: Duration = Duration::from_millis(5);
-/// The addresses of a Service often move one after the other: what happens is told this long after the first of it.
+/// The addresses of a Service often move one after the other, and those of a node thousands at a time: what happens is told,
+/// and reported, this long after the first of it.
 const TELL: Duration = Duration::from_millis(100);
 
 /// What the control loop is connected to.
@@ -64,6 +65,10 @@ pub struct Control {
     plan_due: Option<Instant>,
     /// When it is due to tell what happened.
     tell_due: Option<Instant>,
+    /// When reports are due, unless the driver is in the midst of something.
+    report_due: Option<Instant>,
+    /// The driver has nothing more to say for now.
+    settled: bool,
     loaded: bool,
     hints: Option<Arc<HashMap<IpAddr, NodeId>>>,
 }
@@ -79,6 +84,8 @@ impl Control {
             wiring,
             plan_due: None,
             tell_due: None,
+            report_due: None,
+            settled: false,
             loaded: false,
             hints: None,
         }
@@ -97,7 +104,9 @@ impl Control {
         let mut stop = pin!(shutdown.requested());
         let mut hints = pin!(hints);
         loop {
-            let due = [self.plan_due, self.tell_due, self.index.poll_timeout()].into_iter().flatten().min();
+            let report_due = self.report_due.filter(|_| self.settled);
+            let due = [self.plan_due, self.tell_due, report_due, self.index.poll_timeout()];
+            let due = due.into_iter().flatten().min();
             let timeout = async {
                 match due {
                     Some(due) => sleep_until(due.into()).await,
@@ -112,6 +121,9 @@ impl Control {
                     // The driver hands over now, and ends after that.
                     while let Some(notice) = self.wiring.notices.recv().await {
                         self.take_notice(notice);
+                    }
+                    if self.report_due.is_some() {
+                        self.report();
                     }
                     return Ok(());
                 }
@@ -144,6 +156,9 @@ impl Control {
                     if self.tell_due.is_some_and(|due| due <= now) {
                         self.tell_due = None;
                         self.tell();
+                    }
+                    if self.settled && self.report_due.is_some_and(|due| due <= now) {
+                        self.report();
                     }
                 }
                 change = changes.next() => {
@@ -232,8 +247,15 @@ impl Control {
             if !self.chronicle.is_empty() {
                 self.tell_due.get_or_insert_with(|| now() + TELL);
             }
+            self.settled = false;
             return;
         }
+        self.settled = true;
+        self.report_due.get_or_insert_with(|| now() + TELL);
+    }
+
+    fn report(&mut self) {
+        self.report_due = None;
         self.tell_surroundings();
         let Some(cluster) = self.wiring.cluster.borrow().clone() else { return };
         let reports =

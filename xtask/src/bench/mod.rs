@@ -48,13 +48,15 @@ enum Bench {
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         services: u32,
     },
+    /// How much memory and processor a speaker takes that announces many Services
+    Residence,
     /// How long a client finds nobody when a node, a link or a speaker fails, or is told to go, for each fault
     Failover(failover::FailoverArgs),
     /// What many nodes and addresses cost while nothing fails, and how soon each address is answered by one live node
     /// after a tenth of the nodes was lost at once, or all speakers restarted
     Scale(scale::ScaleArgs),
-    /// How fast addresses are answered on a wire, by a loop in C, by the kernel and by the speaker; what `publish`
-    /// tells; and how much memory and processor the speaker takes
+    /// How fast addresses are answered on a wire, by a loop in C, by the kernel and by the speaker; and what
+    /// `publish` and `residence` tell
     Wire {
         /// How many Services to create and delete, one after the other
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -70,6 +72,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         Bench::Operator { services } => operator::run(*services)?,
         Bench::Scale(args) => scale::run(args)?,
         Bench::Publish { services } => publish::run(*services)?,
+        Bench::Residence => residence::run()?,
         Bench::Wire { services } => wire::run(*services)?,
     };
     let samples = match &args.samples {

@@ -21,6 +21,12 @@ const IDLE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(600);
 const NODE: &str = "bare-1";
 
+pub(super) fn run() -> Result<Report> {
+    let mut report = Report::new("residence")?;
+    measure(&mut report)?;
+    Ok(report)
+}
+
 pub(super) fn measure(report: &mut Report) -> Result<()> {
     let binaries = release_binaries()?;
     let spinner = Arc::new(Spinner::default());
