@@ -155,9 +155,11 @@ impl Machine {
             self.sweep_one(link, address, now);
         }
         self.proxies_due(link, now);
-        if self.is_deaf(link, now)
-            && let Some(here) = self.here.get_mut(&link).filter(|here| here.gateways_due <= now)
-        {
+        if !self.is_deaf(link, now) {
+            if self.here.get(&link).is_some_and(|here| here.deaf) {
+                self.end_deafness(link, now);
+            }
+        } else if let Some(here) = self.here.get_mut(&link).filter(|here| here.gateways_due <= now) {
             here.gateways_due = now + GATEWAYS;
             self.ask_gateways(link, now);
         }
@@ -226,7 +228,8 @@ impl Machine {
         let doubt = (owns && self.has_live_peers(link))
             .then(|| (here.asked + self.timing.unasked).max(here.doubt_due));
         let sweep = if here.sweep.is_empty() { here.sweep_again } else { Some(now + SWEEP.1) };
-        let deaf = (self.is_deaf(link, now) && !self.desired.is_empty()).then_some(here.gateways_due);
+        let deaf = (here.deaf && !self.desired.is_empty())
+            .then(|| self.deaf_until(link, now).map_or(now, |until| until.min(here.gateways_due)));
         let due = [doubt, sweep, deaf, here.quiet, here.proxies.due].into_iter().flatten().min();
         self.timers.set(Timer::Link(link), due.map(|due| due.max(now)));
     }

@@ -39,6 +39,8 @@ pub(super) struct Here {
     /// When others were asked for a sign of life.
     pub(super) others_asked: Option<Instant>,
     pub(super) proxies: Proxies,
+    /// Nothing is claimed yet, as nobody was heard.
+    pub(super) deaf: bool,
     /// When gateways are asked next, while nobody was heard yet.
     pub(super) gateways_due: Instant,
     /// When the next of many questions may be asked.
@@ -58,6 +60,7 @@ impl Here {
             quiet: None,
             others_asked: None,
             proxies: Proxies::default(),
+            deaf: true,
             gateways_due: now,
             free: now,
         }

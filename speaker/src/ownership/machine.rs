@@ -113,7 +113,7 @@ impl Machine {
         let first = !here.hosts.any();
         here.hosts.heard(frame.source, now);
         if first {
-            self.hear_first_host(link, now);
+            self.end_deafness(link, now);
         }
         let to_us = self.links.get(&link).is_some_and(|link| link.macs().any(|mac| mac == frame.destination));
         if !to_us && !frame.destination.is_group() {

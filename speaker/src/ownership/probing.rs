@@ -130,8 +130,8 @@ impl Machine {
                 if let Some(slot) = self.slots.get_mut(&(link, address)) {
                     slot.state = State::Waiting(Purpose::Own(cause));
                 }
-                if let Some(until) = deaf {
-                    self.timers.set(Timer::Slot(link, address), Some(until));
+                if deaf.is_some() {
+                    self.timers.set(Timer::Slot(link, address), None);
                     self.schedule_link(link, now);
                 } else {
                     self.ask_whoever_is_there(link, now);
@@ -153,8 +153,12 @@ impl Machine {
         (!here.hosts.any() && now < until).then_some(until)
     }
 
-    /// Some other host was heard for the first time since the link came up.
-    pub(super) fn hear_first_host(&mut self, link: LinkId, now: Instant) {
+    /// Some other host was heard for the first time since the link came up, or there seems to be none: what waits for that
+    /// goes on.
+    pub(super) fn end_deafness(&mut self, link: LinkId, now: Instant) {
+        if let Some(here) = self.here.get_mut(&link) {
+            here.deaf = false;
+        }
         let waits =
             |(_, slot): &(&(LinkId, IpAddr), &Slot)| matches!(slot.state, State::Waiting(Purpose::Own(_)));
         let waiting = self.slots.iter().filter(|((on, _), _)| *on == link).filter(waits);

@@ -56,3 +56,24 @@ fn what_comes_from_another_port_of_a_bond_is_the_nodes_own() {
     node.links([(ETH0, Link { port_macs: vec![MAC1], ..link("eth0", MAC0) })]);
     assert!(!node.hears(&question));
 }
+
+#[test]
+fn on_a_link_without_other_hosts_a_thousand_addresses_are_not_claimed_at_once() {
+    let mut node = Node::new();
+    node.machine.set_links(Links::from_iter([(ETH0, link("eth0", MAC0))]), node.now);
+    let vips = (0..1000).map(|number| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0001 + number)));
+    node.machine.set_desired(Arc::new(vips.map(|vip| (vip, first())).collect()), node.now);
+    let start = node.now;
+    node.run(Duration::from_secs(29));
+    assert_eq!(node.events(), [""; 0], "nobody was heard");
+    let mut probes = 0;
+    while node.machine.poll_timeout().is_some_and(|due| due < start + Duration::from_millis(30_100)) {
+        node.advance();
+        let sent = std::iter::from_fn(|| node.machine.poll_transmit(node.now));
+        probes += sent.filter(|sent| sent.kind == TransmitKind::Probe).count();
+    }
+    // Two for each, of fifty addresses at once and of one each millisecond.
+    assert!((50..=300).contains(&probes), "{probes} in a tenth of a second");
+    node.run(Duration::from_secs(3));
+    assert_eq!(node.events().len(), 1000);
+}
