@@ -34,7 +34,12 @@ impl Machine {
             }
             return Reception::Ignored;
         }
-        let Some(receiver) = self.receiver(link, address, frame.source) else { return Reception::Ignored };
+        let Some(receiver) = self.receiver(link, address, frame.source) else {
+            if !probe && frame.destination.is_group() {
+                self.hear_client(link, address, frame.source, now);
+            }
+            return Reception::Ignored;
+        };
         let Some(here) = self.links.get(&link) else { return Reception::Ignored };
         let Some(answer) = frames::answer(frame, here, receiver) else { return Reception::Ignored };
         let responder = self.responders.entry(link).or_insert_with(|| Responder::new(self.seed, now));

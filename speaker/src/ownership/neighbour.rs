@@ -31,6 +31,8 @@ pub(super) struct Neighbour {
     pub(super) presence_misses: u32,
     pub(super) watch: Option<Watch>,
     pub(super) check: Option<Check>,
+    /// A host that is no speaker, and that asked everybody for an address of this one, and when.
+    pub(super) client: Option<(Mac, IpAddr, Instant)>,
     /// How often it was said to be silent since its speaker was last heard, and when.
     pub(super) alarms: u32,
     pub(super) alarmed: Option<Instant>,
@@ -94,6 +96,7 @@ impl Neighbour {
             presence_misses: 0,
             watch: None,
             check: None,
+            client: None,
             alarms: 0,
             alarmed: None,
         }

@@ -12,6 +12,7 @@ use super::neighbour::{Check, Verdict, Watch};
 use super::output::TransmitKind;
 use super::timing::Timing;
 use crate::link::LinkId;
+use crate::wire::Mac;
 
 /// How many watch an owner on a segment.
 const WATCHERS: usize = 3;
@@ -21,6 +22,11 @@ const QUESTIONS: u32 = 3;
 const ALARM: Duration = Duration::from_millis(500);
 /// Alarms closer to each other than this count as one.
 const SAME_ALARM: Duration = Duration::from_millis(300);
+
+/// A host that asks everybody again sooner lost no patience: Linux does so after a second.
+const PATIENCE: Duration = Duration::from_millis(900);
+/// A host that asks again later may have forgotten an answer.
+const FORGOTTEN: Duration = Duration::from_secs(5);
 
 /// What of a peer showed that it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +191,23 @@ impl Machine {
             neighbour.check = Some(Check { since: now, due: now, sent: 0, about: address });
             self.check(link, owner, now);
             self.schedule_neighbour(link, owner);
+        }
+    }
+
+    /// A host that is no speaker asks everybody for an address. If it does so again, its owner may not answer, and none of
+    /// those that watch it be left.
+    pub(super) fn hear_client(&mut self, link: LinkId, address: IpAddr, client: Mac, now: Instant) {
+        let owner = self.slots.get(&(link, address)).and_then(|slot| slot.owner).map(|owner| owner.node);
+        let Some(owner) = owner.filter(|_| !self.by_mac.contains_key(&client)) else { return };
+        let Some(neighbour) = self.neighbours.get_mut(&(link, owner)) else { return };
+        let before = neighbour.client.filter(|(_, _, at)| now < *at + FORGOTTEN);
+        match before {
+            Some((asker, about, at)) if (asker, about) == (client, address) && now >= at + PATIENCE => {
+                neighbour.client = Some((client, address, now));
+                self.hear_alarm(link, owner, address, now);
+            }
+            Some(_) => {}
+            None => neighbour.client = Some((client, address, now)),
         }
     }
 

@@ -13,6 +13,33 @@ const UNHEARD: NodeId = NodeId(2);
 const VIP2: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 241);
 
 #[test]
+fn an_owner_that_nobody_watches_any_more_is_looked_for_when_a_client_asks_again() {
+    let mut node = unwatching_beside_owner();
+    let client = Arp::question(ASKER, ASKER4, VIP);
+    node.hears(&client);
+    node.run(Duration::from_millis(500));
+    assert_eq!(node.events(), [""; 0], "it may have been answered");
+    for _ in 0..3 {
+        node.run(Duration::from_millis(1000));
+        node.hears(&client);
+        node.hears(&Arp::question(ASKER, ASKER4, ASKER4));
+    }
+    node.run(Duration::from_millis(400));
+    assert_eq!(node.events(), ["announcing 192.168.1.240 on eth0: NodeSilent"]);
+}
+
+#[test]
+fn clients_that_ask_once_each_are_no_cause_to_look_for_an_owner() {
+    let mut node = unwatching_beside_owner();
+    for host in 0..100 {
+        node.hears(&Arp::question(Mac([2, 0, 0, 1, 0, host]), ASKER4, VIP));
+        node.run(Duration::from_millis(100));
+    }
+    let asked = |frame: &Frame| matches!(frame.packet, Packet::Arp(Arp { target_ip: VIP, .. }));
+    assert!(!node.frames().iter().any(asked));
+}
+
+#[test]
 fn what_an_offerer_said_before_it_was_told_takes_nothing_back() {
     for last in 0..16 {
         let vip = Ipv4Addr::new(192, 168, 2, last);
@@ -238,6 +265,31 @@ pub(super) fn beside_owner_of(vips: &[Ipv4Addr]) -> Node {
     vips.iter().for_each(|vip| _ = node.hears(&says(*vip, PEER_MAC)));
     node.run(Duration::from_millis(60));
     assert_eq!(node.events(), [""; 0]);
+    node
+}
+
+/// A candidate that knows the owner of an address, and is none of those that watch it.
+fn unwatching_beside_owner() -> Node {
+    let mut node = Node::with_link();
+    let watchers = (0..8).map(|number| {
+        let (mac, address) = (Mac([2, 0, 0, 0, 1, number]), Ipv4Addr::new(192, 168, 1, 100 + number));
+        (NodeId(10 + u32::from(number)), mac, address)
+    });
+    let watchers: Vec<_> = watchers.chain([(PEER, PEER_MAC, PEER4)]).collect();
+    let peers = watchers.iter().map(|&(id, mac, address)| peer(id, &format!("peer-{}", id.0), mac, address));
+    node.machine.set_peers(Arc::new([own()].into_iter().chain(peers).collect()), node.now);
+    for &(_, mac, address) in &watchers {
+        node.hears(&Frame { source: mac, ..says(address, mac) });
+    }
+    let candidates = [NodeId::OWN, PEER].map(candidate).into();
+    node.machine
+        .set_desired(Arc::new([(VIP.into(), DesiredAddress { candidates, ..first() })].into()), node.now);
+    node.hears(&says(VIP, PEER_MAC));
+    node.run(Duration::from_millis(100));
+    node.frames();
+    node.run(Duration::from_secs(1));
+    let asked = |frame: &Frame| matches!(frame.packet, Packet::Arp(Arp { target_ip: VIP, .. }));
+    assert!(!node.frames().iter().any(asked), "it watches nobody");
     node
 }
 
