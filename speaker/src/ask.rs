@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::link::{Link, LinkId, Links};
 use crate::net::exclusion::Patterns;
-use crate::net::{LinkError, LinkWatch, Opened, Port, Protocol, Sockets};
+use crate::net::{BUFFER_LEN, LinkError, LinkWatch, Opened, Protocol, Sockets};
 use crate::ownership::frames::{self, Speech};
 use crate::wire::{Frame, Mac};
 
 /// How long answers are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Longer frames are no answers.
-const BUFFER_LEN: usize = 2048;
 
 /// Why nobody could be asked.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +137,7 @@ impl fmt::Display for Answers {
 /// Asks everybody for an address, on each link that is not excluded.
 ///
 /// # Errors
-/// When no answers could be heard on any.
+/// When the links can't be listed or answers not waited for. That a link can't be asked is told among the answers.
 pub fn ask(address: IpAddr, excluded: Patterns) -> Result<Vec<Answers>, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let links =
@@ -149,25 +147,21 @@ pub fn ask(address: IpAddr, excluded: Patterns) -> Result<Vec<Answers>, AskError
     let asked: Links =
         links.into_iter().filter(|(id, _)| all.get(id).is_some_and(|it| it.unasked.is_none())).collect();
     let mut sockets = Sockets::new().map_err(AskError::Wait)?;
-    let mut failed: BTreeMap<Port, io::Error> = BTreeMap::new();
-    for (port, opened) in sockets.sync(&asked, &Patterns::default(), |_| ()) {
-        if let Opened::No(error) = opened {
-            failed.insert(port, error);
+    let family = if address.is_ipv4() { Protocol::Arp } else { Protocol::Ndp };
+    for ((link, protocol), opened) in sockets.sync(&asked, &Patterns::default(), |_| ()) {
+        if let (Opened::No(error), true, Some(answers)) = (opened, protocol == family, all.get_mut(&link)) {
+            let why = format!("can't open a packet socket (it needs the capability NET_RAW): {error}");
+            answers.unasked = Some(why);
         }
     }
     let start = now();
     for (&link, here) in &asked {
         let question = frames::question(address, here);
-        let sent = match sockets.get(link, &question.packet) {
-            Some((socket, ())) => socket.send(&question.emit()),
-            None => Err(failed
-                .remove(&(link, Protocol::of(&question.packet)))
-                .unwrap_or_else(|| io::ErrorKind::NotFound.into())),
-        };
-        if let Err(error) = sent
+        if let Some((socket, ())) = sockets.get(link, &question.packet)
+            && let Err(error) = socket.send(&question.emit())
             && let Some(answers) = all.get_mut(&link)
         {
-            answers.unasked = Some(format!("{error}; packet sockets need the capability NET_RAW"));
+            answers.unasked = Some(format!("can't send: {error}"));
         }
     }
     let mut buffer = [0; BUFFER_LEN];

@@ -17,7 +17,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::link::Links;
 use crate::metrics::PortMetrics;
-use crate::net::{Groups, Port, Sockets};
+use crate::net::{BUFFER_LEN, Groups, Port, Sockets};
 use crate::ownership::{Change, Event, Machine, Reception, Stop, Timing, Transmit, TransmitKind};
 use crate::wire::Frame;
 
@@ -25,8 +25,6 @@ pub use self::thread::DriverError;
 use self::thread::Orders;
 pub use self::wiring::{Cluster, Notice, Wiring};
 
-/// Longer frames are cut off, and then refused: no question that we answer comes near.
-const BUFFER_LEN: usize = 2048;
 /// Frames sent and events carried out before the rest of the loop has its turn.
 const BATCH: usize = 64;
 /// How often kernel drops are read, and missing sockets and groups are tried again.

@@ -14,6 +14,7 @@
 //! [`responder`], [`timing`], [`plan`], [`report`], [`finding`], [`chronicle`], [`wire`], [`link`]. The left half runs on one
 //! thread ([`control`]), the right half on another ([`driver`]), so that no work for the API delays an answer. Beside them
 //! [`strict_arp`] looks whether the node's kernel answers for the same addresses; what it decides is pure as well.
+//! [`ask`] is a command of its own.
 
 pub mod announcer;
 pub mod args;

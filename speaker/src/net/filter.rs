@@ -6,8 +6,6 @@
 
 use socket2::SockFilter;
 
-use crate::wire::Packet;
-
 /// A family of frames, each received on its own socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -20,14 +18,6 @@ pub enum Protocol {
 impl Protocol {
     /// Both families.
     pub const ALL: [Protocol; 2] = [Protocol::Arp, Protocol::Ndp];
-
-    /// The one that a packet is of.
-    pub fn of(packet: &Packet) -> Self {
-        match packet {
-            Packet::Arp(_) => Protocol::Arp,
-            Packet::Solicitation(_) | Packet::Advertisement(_) => Protocol::Ndp,
-        }
-    }
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {

@@ -16,5 +16,5 @@ pub use groups::Groups;
 pub use links::{LinkError, LinkWatch};
 pub use local::{LocalError, listeners, local_addresses};
 pub use socket::FrameSocket;
-pub use sockets::{Bell, Opened, Port, Sockets};
+pub use sockets::{BUFFER_LEN, Bell, Opened, Port, Sockets};
 pub use table::Table;

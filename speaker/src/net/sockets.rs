@@ -19,6 +19,8 @@ use super::{FrameSocket, Protocol};
 use crate::link::{LinkId, Links};
 use crate::wire::Packet;
 
+/// Room for a frame. Longer ones are cut off, and then refused: no question or answer that matters comes near.
+pub const BUFFER_LEN: usize = 2048;
 /// Lanes of which it is learned at once that they have frames.
 const AT_ONCE: usize = 64;
 
@@ -220,7 +222,11 @@ impl<T> Sockets<T> {
 
     /// The socket on which a packet is sent, and the value that came with it.
     pub fn get(&self, link: LinkId, packet: &Packet) -> Option<(&FrameSocket, &T)> {
-        self.open.get(&(link, Protocol::of(packet))).map(|(socket, value)| (socket, value))
+        let protocol = match packet {
+            Packet::Arp(_) => Protocol::Arp,
+            Packet::Solicitation(_) | Packet::Advertisement(_) => Protocol::Ndp,
+        };
+        self.open.get(&(link, protocol)).map(|(socket, value)| (socket, value))
     }
 
     /// The value that came with a socket.

@@ -39,7 +39,7 @@ pub(super) struct Here {
     /// When others were asked for a sign of life.
     pub(super) others_asked: Option<Instant>,
     pub(super) proxies: Proxies,
-    /// Nothing is claimed yet, as nobody was heard.
+    /// What waits for a first host, or for there to be none, was not told to go on yet.
     pub(super) deaf: bool,
     /// When gateways are asked next, while nobody was heard yet.
     pub(super) gateways_due: Instant,

@@ -121,8 +121,8 @@ impl Machine {
             }
             Purpose::Cover => self.begin_covering(link, address, now),
             Purpose::Own(cause) => {
-                let deaf = self.deaf_until(link, now);
-                if deaf.is_none() && !self.is_cut_off(link, now) {
+                let deaf = self.is_deaf(link, now);
+                if !deaf && !self.is_cut_off(link, now) {
                     self.begin(link, address, cause, now);
                     return;
                 }
@@ -130,7 +130,7 @@ impl Machine {
                 if let Some(slot) = self.slots.get_mut(&(link, address)) {
                     slot.state = State::Waiting(Purpose::Own(cause));
                 }
-                if deaf.is_some() {
+                if deaf {
                     self.timers.set(Timer::Slot(link, address), None);
                     self.schedule_link(link, now);
                 } else {

@@ -36,8 +36,10 @@ use world::Traced;
 /// Schedules that are run where nothing else is said, beside those that found a fault once.
 const STEPS: u64 = 200;
 /// Seeds of schedules that found a fault of the machine.
-const FOUND: [u64; 15] =
-    [137, 141, 265, 566, 1100, 1622, 1666, 2229, 2380, 2470, 3024, 3309, 6304, 8029, 12198];
+const FOUND: [u64; 29] = [
+    137, 141, 210, 265, 566, 1100, 1622, 1666, 2229, 2380, 2470, 2663, 3024, 3309, 6304, 7376, 8029, 11182,
+    12198, 214257, 273600, 276212, 418303, 465113, 475995, 549867, 573452, 730401, 840920,
+];
 /// Schedules in which a mutation has to show.
 const SEARCHED: u64 = 5000;
 
