@@ -12,7 +12,7 @@
 //!
 //! All announcements on a link share one budget. Where it is not enough, the first frame about an address
 //! goes before the rest of its burst, and that before refreshes ([`Kind`]); within a kind, who waited longest goes
-//! first. Everything takes time logarithmic in the number of addresses, and nothing is a frame before it is sent: what
+//! first. While more addresses are expected to be taken over, only first frames are sent. Everything takes time logarithmic in the number of addresses, and nothing is a frame before it is sent: what
 //! is withdrawn needs to be taken out of no queue.
 
 mod budget;
@@ -109,6 +109,13 @@ impl Announcer {
         let progress = Progress::default();
         let place = Place::Ready(segment.enqueue(progress.kind(address), address, now));
         self.entries.insert((link, address), Entry { progress, place });
+    }
+
+    /// Leaves the budget of a link to addresses that are likely to be taken over until a time.
+    pub fn expect(&mut self, link: LinkId, until: Instant) {
+        if let Some(segment) = self.segments.get_mut(&link) {
+            segment.expect(until);
+        }
     }
 
     /// Announces an address no more.

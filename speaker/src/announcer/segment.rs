@@ -23,6 +23,8 @@ pub(super) struct Segment {
     next_number: u64,
     /// When the last address was put into the queue.
     enqueued: Option<Instant>,
+    /// Until then addresses are expected to come, to whose first frames others leave the budget.
+    expecting: Option<Instant>,
 }
 
 impl Segment {
@@ -33,6 +35,11 @@ impl Segment {
         self.enqueued = self.enqueued.max(Some(now));
         self.ready.insert(ticket, address);
         ticket
+    }
+
+    /// Expects addresses until a time.
+    pub(super) fn expect(&mut self, until: Instant) {
+        self.expecting = self.expecting.max(Some(until));
     }
 
     pub(super) fn dequeue(&mut self, ticket: Ticket) {
@@ -49,7 +56,8 @@ impl Segment {
     pub(super) fn free_at(&self, refresh_free: Option<Instant>) -> Option<Instant> {
         let (ticket, _) = self.head()?;
         let refresh_free = refresh_free.filter(|_| ticket.kind == Kind::Refresh);
-        self.enqueued.max(self.budget.free_at()).max(refresh_free)
+        let expecting = self.expecting.filter(|_| ticket.kind != Kind::First);
+        self.enqueued.max(self.budget.free_at()).max(refresh_free).max(expecting)
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -147,7 +147,12 @@ impl Machine {
     pub(super) fn wait(&mut self, link: LinkId, address: IpAddr, least: Duration, now: Instant) {
         let Some(rank) = self.turn(link, address) else { return };
         let Some(here) = self.here.get_mut(&link) else { return };
-        let due = here.pace(now) + (self.timing.rank * rank).max(least);
+        let turn = here.pace(now);
+        if rank == 0 {
+            // Whoever goes first announces it after a probe, unless somebody answers.
+            self.announcer.expect(link, turn + self.timing.probe);
+        }
+        let due = turn + (self.timing.rank * rank).max(least);
         self.timers.set(Timer::Slot(link, address), Some(due));
     }
 

@@ -64,8 +64,8 @@ fn answers_go_before_announcements() {
 #[test]
 fn ten_thousand_addresses_are_answered_for_while_they_are_announced() {
     let mut node = Node::with_link();
-    node.desire((0..10_000).map(|n| (IpAddr::from(Ipv4Addr::from_bits(VIP.to_bits() + n)), first())));
     let start = node.now;
+    node.desire((0..10_000).map(|n| (IpAddr::from(Ipv4Addr::from_bits(VIP.to_bits() + n)), first())));
     let mut question = request(Mac::BROADCAST);
     arp(&mut question).target_ip = Ipv4Addr::from_bits(VIP.to_bits() + 9_999);
     while !node.hears(&question) {
@@ -76,6 +76,35 @@ fn ten_thousand_addresses_are_answered_for_while_they_are_announced() {
     assert!(node.now - start < Duration::from_millis(10_500), "a thousand are probed a second");
     assert_eq!(node.machine.owned_count(), 10_000);
     assert!(node.machine.waiting().all(|(link, count)| link == ETH0 && count > 4_000));
+    let is_first = |sent: &Transmit| sent.kind == TransmitKind::Announcement(Kind::First);
+    let (mut announced, mut answered) = (node.sent.drain(..).filter(is_first).count(), 0);
+    assert!(announced > 4_000, "{announced} were announced meanwhile");
+    while announced < 10_000 {
+        node.advance();
+        node.listen();
+        node.collect();
+        announced += node.sent.drain(..).filter(is_first).count();
+        // Another host each time: one alone is answered so often and no more.
+        let asker = Mac([2, 0, 0, 1, (answered >> 8) as u8, answered as u8]);
+        let next = Ipv4Addr::from_bits(VIP.to_bits() + (answered * 7) % 10_000);
+        if node.hears(&Arp::question(asker, ASKER4, next)) {
+            answered += 1;
+        }
+    }
+    let took = node.now - start;
+    assert!(took < Duration::from_secs(20), "the last was announced after {took:?}");
+    assert!(answered > 1_000, "{answered} questions were answered meanwhile");
+}
+
+#[test]
+fn the_first_of_ten_thousand_addresses_is_announced_at_once() {
+    let mut node = Node::with_link();
+    let start = node.now;
+    node.desire((0..10_000).map(|n| (IpAddr::from(Ipv4Addr::from_bits(VIP.to_bits() + n)), first())));
+    node.collect();
+    let first = node.sent.front().expect("it is announced");
+    assert_eq!(first.kind, TransmitKind::Announcement(Kind::First));
+    assert!(node.now - start <= Duration::from_millis(45), "two probes, 20 ms apart");
 }
 
 #[test]
