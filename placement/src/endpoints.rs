@@ -10,6 +10,8 @@ use std::sync::Arc;
 use ferrolb_crds::range::Family;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
+use crate::planner::compact;
+
 /// Label of a slice: the Service that it belongs to.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
@@ -115,6 +117,11 @@ impl<K: Ord + Clone> Slices<K> {
     /// The slices that are known, in order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.service_of.keys()
+    }
+
+    pub(crate) fn compact(&mut self) {
+        compact(&mut self.by_service);
+        compact(&mut self.service_of);
     }
 
     fn get(&self, service: Option<&K>, key: &K) -> Option<&Slice> {

@@ -1,7 +1,6 @@
 //! What the events of a watch say of the objects of a kind: which there are, which are gone.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use kube::runtime::watcher::Event;
 
@@ -17,12 +16,6 @@ pub trait Key: Ord + Clone {
 impl Key for String {
     fn of(undecodable: &Undecodable) -> Self {
         undecodable.name.clone()
-    }
-}
-
-impl<K: Key> Key for Arc<K> {
-    fn of(undecodable: &Undecodable) -> Self {
-        Self::new(K::of(undecodable))
     }
 }
 

@@ -76,8 +76,8 @@ impl Chronicle {
             let (reason, action, note) = story.words(&self.node, &places);
             let is_warning = matches!(story, Story::Found(_));
             News {
-                namespace: service.namespace,
-                service: service.name,
+                namespace: service.namespace().to_owned(),
+                service: service.name().to_owned(),
                 uid,
                 reason,
                 action,
@@ -152,7 +152,7 @@ mod tests {
             chronicle.apply(&event(address, "eth0", announcing(GainCause::Unclaimed)));
         }
         chronicle.apply(&event("192.168.1.240", "eth1", announcing(GainCause::Unclaimed)));
-        let news = chronicle.tell(|service| (service.name == "web").then(|| "uid-web".into()));
+        let news = chronicle.tell(|service| (service.name() == "web").then(|| "uid-web".into()));
         assert_eq!(
             news[1],
             News {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn event(address: &str, interface: &str, change: Change) -> Event {
-        let service = |name: &str| ServiceName { namespace: "default".into(), name: name.into() };
+        let service = |name: &str| ServiceName::new("default", name);
         let names: &[&str] = if address.contains(':') { &["web"] } else { &["shared", "web"] };
         Event {
             address: address.parse().unwrap(),

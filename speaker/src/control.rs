@@ -230,8 +230,7 @@ impl Control {
     }
 
     fn tell(&mut self) {
-        let uid = |service: &ServiceName| self.index.service(service).map(|(_, uid)| uid);
-        for news in self.chronicle.tell(uid) {
+        for news in self.chronicle.tell(|service| self.index.uid(service)) {
             if self.wiring.news.try_send(news).is_err() {
                 self.wiring.metrics.dropped_events().inc();
             }
@@ -258,9 +257,8 @@ impl Control {
         self.report_due = None;
         self.tell_surroundings();
         let Some(cluster) = self.wiring.cluster.borrow().clone() else { return };
-        let reports =
-            Some(Arc::new(self.owned.reports(&cluster.desired, |service| self.index.service(service))));
         self.wiring.reports.send_if_modified(|known| {
+            let reports = Some(Arc::new(self.owned.reports(&cluster.desired, known.as_deref())));
             let differs = *known != reports;
             *known = reports;
             differs

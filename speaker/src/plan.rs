@@ -3,7 +3,7 @@
 //! Every speaker computes the same placement from the same objects. The plan is kept, and only what a change touches
 //! is decided anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ use crate::ownership::{Candidate, Desired, DesiredAddress, NodeId, ServiceName};
 pub struct Plan {
     node: String,
     nodes: Nodes,
+    /// Candidates in their order, each order once in memory: of few nodes there are few, for however many addresses.
+    orders: HashSet<Arc<[Candidate]>>,
     desired: Arc<Desired>,
     stale: Stale,
 }
@@ -32,6 +34,7 @@ impl Plan {
         Self {
             node: node.to_owned(),
             nodes: Nodes::new(node),
+            orders: HashSet::new(),
             desired: Arc::default(),
             stale: Stale::default(),
         }
@@ -46,18 +49,18 @@ impl Plan {
     }
 
     /// Decides what has to be decided anew. Says whether that changed something.
-    pub fn update(&mut self, planner: &mut Planner<Arc<ServiceName>>) -> bool {
+    pub fn update(&mut self, planner: &mut Planner<ServiceName>) -> bool {
         let Stale { all, mut addresses } = std::mem::take(&mut self.stale);
         if all {
             addresses.extend(planner.addresses().chain(self.desired.keys().copied()));
         }
-        let mut changed = false;
+        let mut changed = 0;
         for address in addresses {
             let wanted = self.decide(planner, address);
             if self.desired.get(&address) == wanted.as_ref() {
                 continue;
             }
-            changed = true;
+            changed += 1;
             // What others hold of the plan stays as it is.
             let desired = Arc::make_mut(&mut self.desired);
             match wanted {
@@ -65,7 +68,16 @@ impl Plan {
                 None => drop(desired.remove(&address)),
             }
         }
-        changed
+        if changed > self.desired.len() / 2 {
+            planner.compact();
+            // As there: it was filled in the order of its keys.
+            let desired = Arc::make_mut(&mut self.desired);
+            *desired = std::mem::take(desired).into_iter().collect();
+        }
+        if self.orders.len() > self.desired.len() {
+            self.orders.retain(|order| Arc::strong_count(order) > 1);
+        }
+        changed > 0
     }
 
     /// What this node is to announce.
@@ -78,21 +90,23 @@ impl Plan {
         self.nodes.id(name)
     }
 
-    fn decide(&mut self, planner: &mut Planner<Arc<ServiceName>>, address: IpAddr) -> Option<DesiredAddress> {
+    fn order(&mut self, candidates: Vec<Candidate>) -> Arc<[Candidate]> {
+        if let Some(known) = self.orders.get(&candidates[..]) {
+            return known.clone();
+        }
+        let order = Arc::<[Candidate]>::from(candidates);
+        self.orders.insert(order.clone());
+        order
+    }
+
+    fn decide(&mut self, planner: &mut Planner<ServiceName>, address: IpAddr) -> Option<DesiredAddress> {
         let placement = planner.place(address).ok()?;
         let (excluded, interfaces) = stand(&self.node, &placement);
-        let names = planner.services_at(address);
-        let first = names.first().and_then(|name| planner.service(name)?.addresses.first().copied());
-        let known = self.desired.get(&address);
-        let services = known.map(|known| &known.services);
-        let services = services.filter(|known| known.iter().eq(names.iter().map(|name| &**name)));
-        let services = services.cloned();
-        let services = services.unwrap_or_else(|| names.iter().map(|name| (**name).clone()).collect());
+        let services = planner.shared_services_at(address);
+        let first = services.first().and_then(|name| planner.service(name)?.addresses.first().copied());
         let candidates: Vec<Candidate> =
             placement.candidates.iter().map(|candidate| self.nodes.candidate(candidate)).collect();
-        // Many addresses have the same candidates in the same order.
-        let before = known.map(|known| &known.candidates).filter(|before| before[..] == candidates[..]);
-        let candidates = before.cloned().unwrap_or_else(|| candidates.into());
+        let candidates = self.order(candidates);
         Some(DesiredAddress {
             services,
             interfaces,
@@ -208,7 +222,7 @@ mod tests {
             cluster.service(service, &[VIP]);
         }
         let services = cluster.plan(NODES[0])[&address(VIP)].services.clone();
-        assert_eq!(*services, ["a", "b", "c"].map(|service| (*name(service)).clone()));
+        assert_eq!(*services, ["a", "b", "c"].map(name));
     }
 
     #[test]
@@ -221,7 +235,7 @@ mod tests {
     const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 
     struct Cluster {
-        planner: Planner<Arc<ServiceName>>,
+        planner: Planner<ServiceName>,
     }
 
     impl Cluster {
@@ -268,8 +282,8 @@ mod tests {
         nodes.iter().max_by_key(|node| rendezvous(node, address(first_address))).unwrap()
     }
 
-    fn name(service: &str) -> Arc<ServiceName> {
-        Arc::new(ServiceName { namespace: "default".into(), name: service.into() })
+    fn name(service: &str) -> ServiceName {
+        ServiceName::new("default", service)
     }
 
     fn address(text: &str) -> IpAddr {

@@ -12,7 +12,11 @@ use crate::link::LinkId;
 use crate::ownership::{Change, Desired, Event, ServiceName};
 
 /// What the node does for Services; `None` while it has not decided yet after its start.
-pub type Reports = Option<Arc<BTreeMap<Arc<ServiceName>, ServiceReport>>>;
+pub type Reports = Option<Arc<ServiceReports>>;
+
+/// What the node does for each Service for whose addresses it does something. What did not change is shared with the
+/// reports of before.
+pub type ServiceReports = BTreeMap<ServiceName, Arc<ServiceReport>>;
 
 /// What the node does for addresses, kept from the machine's events.
 #[derive(Debug, Default)]
@@ -34,8 +38,6 @@ struct Holding {
 /// What the node does for one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceReport {
-    /// The Service's UID, if it is known.
-    pub uid: Option<Arc<str>>,
     /// What the node does; of several things for several addresses, the first of owning, covering, being blocked, and
     /// watching.
     pub role: Role,
@@ -98,58 +100,23 @@ impl Owned {
         owned.filter(|((address, _), _)| last.replace(*address) != Some(*address)).count()
     }
 
-    /// The reports on all Services for whose addresses the node does something. `known` gives a Service's name as it is
-    /// in memory already, and its UID.
-    pub fn reports(
-        &self,
-        desired: &Desired,
-        known: impl Fn(&ServiceName) -> Option<(Arc<ServiceName>, Arc<str>)>,
-    ) -> BTreeMap<Arc<ServiceName>, ServiceReport> {
-        let mut reports: BTreeMap<Arc<ServiceName>, ServiceReport> = BTreeMap::new();
-        for ((address, _), holding) in &self.addresses {
-            let Some((role, since, reason)) = holding.role() else { continue };
-            let services = desired.get(address).into_iter().flat_map(|wanted| wanted.services.iter());
-            for name in services {
-                let (service, uid) = known(name).unzip();
-                let service = service.unwrap_or_else(|| Arc::new(name.clone()));
-                let report = reports.entry(service).or_insert_with(|| ServiceReport {
-                    uid,
-                    role,
-                    ips: Vec::with_capacity(1),
-                    interfaces: Vec::with_capacity(1),
-                    reason,
-                    since,
-                    findings: BTreeMap::new(),
-                });
-                for (finding, since) in &holding.findings {
-                    let (ips, latest) =
-                        report.findings.entry(finding.clone()).or_insert_with(|| (Vec::new(), *since));
-                    if ips.last() != Some(address) {
-                        ips.push(*address);
-                    }
-                    *latest = (*latest).max(*since);
-                }
-                if weight(role) > weight(report.role) {
-                    report.ips.clear();
-                    report.interfaces.clear();
-                    (report.role, report.reason, report.since) = (role, reason, since);
-                }
-                if role != report.role {
-                    continue;
-                }
-                // Each address comes once for each link.
-                if report.ips.last() != Some(address) {
-                    report.ips.push(*address);
-                }
-                if let Err(place) = report.interfaces.binary_search(&holding.interface) {
-                    report.interfaces.insert(place, holding.interface.clone());
-                }
-                if since > report.since {
-                    (report.since, report.reason) = (since, reason);
-                }
-            }
-        }
-        reports
+    /// The reports on all Services for whose addresses the node does something, after those of before.
+    pub fn reports(&self, desired: &Desired, before: Option<&ServiceReports>) -> ServiceReports {
+        let holdings = self.addresses.iter().flat_map(|(&(address, _), holding)| {
+            let services = desired.get(&address).into_iter().flat_map(|wanted| wanted.services.iter());
+            services.map(move |service| (service, address, holding))
+        });
+        let mut holdings: Vec<(&ServiceName, IpAddr, &Holding)> = holdings.collect();
+        // The addresses of each Service stay in their order.
+        holdings.sort_by_key(|(service, ..)| *service);
+        let of_service = |holdings: &[(&ServiceName, IpAddr, &Holding)]| {
+            let &(service, ..) = holdings.first()?;
+            let report =
+                ServiceReport::new(holdings.iter().map(|(_, address, holding)| (*address, *holding)))?;
+            let known = before.and_then(|before| before.get(service)).filter(|known| ***known == report);
+            Some((service.clone(), known.cloned().unwrap_or_else(|| Arc::new(report))))
+        };
+        holdings.chunk_by(|one, next| one.0 == next.0).filter_map(of_service).collect()
     }
 
     fn interface(&mut self, name: &str) -> Arc<str> {
@@ -160,6 +127,42 @@ impl Owned {
         let name = Arc::<str>::from(name);
         self.interfaces.insert(name.clone());
         name
+    }
+}
+
+impl ServiceReport {
+    /// What the node does for a Service with these addresses, in ascending order, each once for each link.
+    fn new<'a>(holdings: impl Iterator<Item = (IpAddr, &'a Holding)> + Clone) -> Option<Self> {
+        let roles = holdings.clone().filter_map(|(_, holding)| holding.role());
+        let (role, since, reason) = roles.max_by_key(|(role, since, _)| (weight(*role), *since))?;
+        let mut report = Self {
+            role,
+            ips: Vec::with_capacity(1),
+            interfaces: Vec::with_capacity(1),
+            reason,
+            since,
+            findings: BTreeMap::new(),
+        };
+        for (address, holding) in holdings {
+            for (finding, since) in &holding.findings {
+                let (ips, latest) =
+                    report.findings.entry(finding.clone()).or_insert_with(|| (Vec::new(), *since));
+                if ips.last() != Some(&address) {
+                    ips.push(address);
+                }
+                *latest = (*latest).max(*since);
+            }
+            if holding.role().is_none_or(|(role, ..)| role != report.role) {
+                continue;
+            }
+            if report.ips.last() != Some(&address) {
+                report.ips.push(address);
+            }
+            if let Err(place) = report.interfaces.binary_search(&holding.interface) {
+                report.interfaces.insert(place, holding.interface.clone());
+            }
+        }
+        Some(report)
     }
 }
 
@@ -188,14 +191,10 @@ mod tests {
         owned.apply(&announcing(v4, 2), at(1));
         owned.apply(&announcing(v4, 3), at(2));
         owned.apply(&announcing(v6, 2), at(3));
-        let uid = Arc::<str>::from("uid-web");
-        let known =
-            |service: &ServiceName| (service.name == "web").then(|| (Arc::new(name("web")), uid.clone()));
-        let reports = owned.reports(&desired, known);
+        let reports = owned.reports(&desired, None);
         assert_eq!(
-            reports[&name("web")],
+            *reports[&name("web")],
             ServiceReport {
-                uid: Some(uid.clone()),
                 role: Role::Owner,
                 ips: [v4, v6].into(),
                 interfaces: ["eth2".into(), "eth3".into()].into(),
@@ -208,14 +207,50 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_did_not_change_is_in_memory_once() {
+        let mut owned = Owned::default();
+        let (a, b): (IpAddr, IpAddr) = ("192.168.1.240".parse().unwrap(), "192.168.1.241".parse().unwrap());
+        let desired = desired([(a, &["a"][..]), (b, &["b"])]);
+        owned.apply(&announcing(a, 2), at(1));
+        owned.apply(&announcing(b, 2), at(1));
+        let before = owned.reports(&desired, None);
+        owned.apply(&announcing(b, 3), at(2));
+        let after = owned.reports(&desired, Some(&before));
+        let is_shared = |service| Arc::ptr_eq(&before[&name(service)], &after[&name(service)]);
+        assert_eq!((is_shared("a"), is_shared("b")), (true, false));
+        assert_eq!(after, owned.reports(&desired, None));
+    }
+
+    #[test]
     fn what_is_withdrawn_or_has_no_service_any_more_is_not_reported() {
         let mut owned = Owned::default();
         let v4: IpAddr = "192.168.1.240".parse().unwrap();
         owned.apply(&announcing(v4, 2), at(1));
-        assert!(owned.reports(&Desired::new(), |_| None).is_empty());
+        assert!(owned.reports(&Desired::new(), None).is_empty());
         let withdrawn = Event { change: Change::Withdrawn(LossCause::NotAdvertised), ..announcing(v4, 2) };
         owned.apply(&withdrawn, at(2));
-        assert!(owned.reports(&desired([(v4, &["web"][..])]), |_| None).is_empty());
+        assert!(owned.reports(&desired([(v4, &["web"][..])]), None).is_empty());
+    }
+
+    #[test]
+    fn who_covers_for_one_address_of_a_service_and_owns_another_reports_what_it_owns() {
+        let mut owned = Owned::default();
+        let (v4, v6): (IpAddr, IpAddr) = ("192.168.1.240".parse().unwrap(), "fd00::240".parse().unwrap());
+        let desired = desired([(v4, &["web"][..]), (v6, &["web"])]);
+        owned.apply(
+            &Event { change: Change::Covering { owner: "node-2".into() }, ..announcing(v4, 2) },
+            at(1),
+        );
+        let covering = owned.reports(&desired, None)[&name("web")].clone();
+        assert_eq!(
+            (covering.role, covering.reason, &*covering.ips),
+            (Role::Covering, "SpeakerSilent", &[v4][..])
+        );
+        owned.apply(&announcing(v6, 2), at(2));
+        assert_eq!(owned.reports(&desired, None)[&name("web")].role, Role::Owner);
+        owned.apply(&Event { change: Change::Uncovered, ..announcing(v4, 2) }, at(3));
+        assert_eq!(owned.reports(&desired, None)[&name("web")].ips, [v6]);
+        assert_eq!(owned.count(), 1);
     }
 
     #[test]
@@ -226,18 +261,18 @@ mod tests {
         let conflict = Finding::AddressConflict { mac: Mac([2, 0, 0, 0, 0, 9]) };
         let change = |change: Change| Event { change, ..announcing(v4, 2) };
         owned.apply(&change(Change::Found(conflict.clone())), at(1));
-        let blocked = owned.reports(&desired, |_| None)[&name("web")].clone();
+        let blocked = owned.reports(&desired, None)[&name("web")].clone();
         assert_eq!(
-            (blocked.role, blocked.reason, blocked.ips),
-            (Role::Blocked, "AddressConflict", [v4].into())
+            (blocked.role, blocked.reason, &*blocked.ips),
+            (Role::Blocked, "AddressConflict", &[v4][..])
         );
         assert_eq!(blocked.findings[&conflict], (vec![v4], at(1)));
         owned.apply(&announcing(v6, 2), at(2));
-        let owner = owned.reports(&desired, |_| None)[&name("web")].clone();
-        assert_eq!((owner.role, owner.ips, owned.count()), (Role::Owner, [v6].into(), 1));
+        let owner = owned.reports(&desired, None)[&name("web")].clone();
+        assert_eq!((owner.role, &*owner.ips, owned.count()), (Role::Owner, &[v6][..], 1));
         assert_eq!(owner.findings[&conflict], (vec![v4], at(1)));
         owned.apply(&change(Change::Over(conflict)), at(3));
-        assert!(owned.reports(&desired, |_| None)[&name("web")].findings.is_empty());
+        assert!(owned.reports(&desired, None)[&name("web")].findings.is_empty());
     }
 
     #[test]
@@ -250,7 +285,7 @@ mod tests {
             let change = Change::Found(wrong.clone());
             owned.apply(&Event { change, ..announcing(address, link) }, at(second));
         }
-        let report = owned.reports(&desired, |_| None)[&name("web")].clone();
+        let report = owned.reports(&desired, None)[&name("web")].clone();
         assert_eq!((report.role, report.reason, report.since), (Role::Watching, "WrongAnswer", at(3)));
         assert_eq!(report.findings[&wrong], (vec![v4, v6], at(3)));
         assert_eq!(owned.count(), 0);
@@ -282,7 +317,7 @@ mod tests {
     }
 
     fn name(service: &str) -> ServiceName {
-        ServiceName { namespace: "default".into(), name: service.into() }
+        ServiceName::new("default", service)
     }
 
     fn at(second: i64) -> Timestamp {

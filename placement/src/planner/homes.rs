@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ferrolb_crds::L2AdvertisementSpec;
 
+use super::compact;
 use crate::facts::{PoolFacts, ServiceFacts};
 use crate::place::Unannounced;
 use crate::select::{Advertisement, Selection, home, selects_pool};
@@ -96,6 +97,10 @@ impl Homes {
         if let Some(counting) = self.counting.get_mut(&address) {
             counting.seen = None;
         }
+    }
+
+    pub(super) fn compact(&mut self) {
+        compact(&mut self.counting);
     }
 
     /// Notes that no Service has the address any more.

@@ -28,7 +28,7 @@ use crate::select::Selection;
 pub struct Planner<K> {
     services: BTreeMap<K, ServiceFacts>,
     /// The Services that have each address, in order.
-    sharing: BTreeMap<IpAddr, Vec<K>>,
+    sharing: BTreeMap<IpAddr, Arc<[K]>>,
     slices: Slices<K>,
     nodes: BTreeMap<Arc<str>, NodeFacts>,
     homes: Homes,
@@ -88,9 +88,10 @@ impl<K: Ord + Clone> Planner<K> {
         // A key that slices have too is in memory once.
         let known = self.slices.service(key).unwrap_or(key).clone();
         for address in has.difference(&had) {
-            let sharing = self.sharing.entry(*address).or_insert_with(|| Vec::with_capacity(1));
+            let sharing = self.sharing.entry(*address).or_default();
             if let Err(place) = sharing.binary_search(key) {
-                sharing.insert(place, known.clone());
+                let (before, after) = sharing.split_at(place);
+                *sharing = before.iter().chain([&known]).chain(after).cloned().collect();
             }
         }
         if let Some(facts) = facts {
@@ -187,7 +188,12 @@ impl<K: Ord + Clone> Planner<K> {
 
     /// The Services that have an address, in order.
     pub fn services_at(&self, address: IpAddr) -> &[K] {
-        self.sharing.get(&address).map(Vec::as_slice).unwrap_or_default()
+        self.sharing.get(&address).map(|sharing| &**sharing).unwrap_or_default()
+    }
+
+    /// As [`services_at`](Self::services_at), to keep; they are in memory once.
+    pub fn shared_services_at(&self, address: IpAddr) -> Arc<[K]> {
+        self.sharing.get(&address).cloned().unwrap_or_default()
     }
 
     /// What is known of a Service that has addresses.
@@ -220,9 +226,17 @@ impl<K: Ord + Clone> Planner<K> {
         self.homes.advertisements()
     }
 
+    /// Takes no more memory than it needs: a map that was filled in the order of its keys, as lists are, is half empty.
+    pub fn compact(&mut self) {
+        compact(&mut self.services);
+        compact(&mut self.sharing);
+        self.slices.compact();
+        self.homes.compact();
+    }
+
     fn leave(&mut self, address: IpAddr, key: &K) {
         let Some(sharing) = self.sharing.get_mut(&address) else { return };
-        sharing.retain(|service| service != key);
+        *sharing = sharing.iter().filter(|service| *service != key).cloned().collect();
         if sharing.is_empty() {
             self.sharing.remove(&address);
             self.homes.forget(address);
@@ -259,4 +273,9 @@ impl<K: Ord + Clone> Planner<K> {
                 .collect(),
         })
     }
+}
+
+/// Builds a map anew, full.
+pub(crate) fn compact<K: Ord, V>(map: &mut BTreeMap<K, V>) {
+    *map = std::mem::take(map).into_iter().collect();
 }

@@ -36,14 +36,14 @@ pub struct Scope {
 #[derive(Debug)]
 pub struct Index {
     scope: Scope,
-    planner: Planner<Arc<ServiceName>>,
+    planner: Planner<ServiceName>,
     plan: Plan,
     liveness: Liveness,
     /// The state of this node's speaker, as it knows it itself.
     own: Speaker,
     own_uid: Option<String>,
     /// The UIDs of the Services that count.
-    uids: BTreeMap<Arc<ServiceName>, Arc<str>>,
+    uids: BTreeMap<ServiceName, Arc<str>>,
     /// Whose Lease each one is, by its name.
     leases: BTreeMap<String, String>,
     /// The links that each node's Lease told last: their hardware addresses are a speaker's, also when it is gone.
@@ -54,15 +54,15 @@ pub struct Index {
 
 impl Key for ServiceName {
     fn of(Undecodable { namespace, name }: &Undecodable) -> Self {
-        Self { namespace: namespace.clone().unwrap_or_default(), name: name.clone() }
+        Self::new(namespace.as_deref().unwrap_or_default(), name)
     }
 }
 
 /// What was listed of each kind.
 #[derive(Debug, Default)]
 struct Listings {
-    services: Listing<Arc<ServiceName>>,
-    slices: Listing<Arc<ServiceName>>,
+    services: Listing<ServiceName>,
+    slices: Listing<ServiceName>,
     nodes: Listing<String>,
     pools: Listing<String>,
     advertisements: Listing<String>,
@@ -141,9 +141,9 @@ impl Index {
         self.own_uid.as_deref()
     }
 
-    /// The name of a Service that counts, as it is in memory already, and its UID.
-    pub fn service(&self, service: &ServiceName) -> Option<(Arc<ServiceName>, Arc<str>)> {
-        self.uids.get_key_value(service).map(|(name, uid)| (name.clone(), uid.clone()))
+    /// The UID of a Service that counts.
+    pub fn uid(&self, service: &ServiceName) -> Option<Arc<str>> {
+        self.uids.get(service).cloned()
     }
 
     /// Brings the plan up to date, with this node's own interfaces as it knows them itself. Says whether it changed.

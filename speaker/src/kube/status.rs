@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ferrolb_crds::names;
@@ -43,7 +42,7 @@ pub struct StatusWriter {
     node: String,
     namespace: String,
     /// What the API server has, as far as we know.
-    written: BTreeMap<Arc<ServiceName>, Written>,
+    written: BTreeMap<ServiceName, Written>,
 }
 
 /// What an object says but for how and when that came about, as a hash; the object itself would take a multiple of the
@@ -53,7 +52,7 @@ struct Written(u64);
 
 /// A write of one object.
 struct Write {
-    service: Arc<ServiceName>,
+    service: ServiceName,
     status: ServiceL2StatusStatus,
 }
 
@@ -170,7 +169,7 @@ impl StatusWriter {
     }
 
     /// The write that makes an object what is wanted, if it is not.
-    fn outdated(&self, service: &Arc<ServiceName>, report: &ServiceReport) -> Option<Write> {
+    fn outdated(&self, service: &ServiceName, report: &ServiceReport) -> Option<Write> {
         let status = content(&self.node, service, report);
         let known = self.written.get(service);
         if known == Some(&Written::from(&status)) {
@@ -185,9 +184,8 @@ impl StatusWriter {
         loop {
             let page = answer(TIMEOUT, self.api.list(&params)).await?;
             for status in page.items.into_iter().filter_map(|object| object.status) {
-                let (written, name) = (Written::from(&status), status.service_name);
-                let service = ServiceName { namespace: status.service_namespace, name };
-                self.written.insert(service.into(), written);
+                let service = ServiceName::new(&status.service_namespace, &status.service_name);
+                self.written.insert(service, Written::from(&status));
             }
             let Some(next) = page.metadata.continue_.filter(|next| !next.is_empty()) else { return Ok(()) };
             params = params.continue_token(&next);
@@ -195,7 +193,7 @@ impl StatusWriter {
     }
 
     async fn delete(&mut self, service: &ServiceName) -> Result<(), RequestError> {
-        let name = object_name(&self.node, &service.namespace, &service.name);
+        let name = object_name(&self.node, service.namespace(), service.name());
         match answer(TIMEOUT, self.api.delete(&name, &DeleteParams::default())).await {
             Err(RequestError::Api(kube::Error::Api(status))) if status.is_not_found() => {}
             result => _ = result?,
@@ -228,7 +226,7 @@ impl Write {
         self,
         api: &Api<ServiceL2Status>,
         namespace: &str,
-    ) -> (Arc<ServiceName>, Result<Written, RequestError>) {
+    ) -> (ServiceName, Result<Written, RequestError>) {
         let Self { service, status } = self;
         let written = Written::from(&status);
         let object = object(namespace, status);
@@ -285,8 +283,8 @@ fn content(node: &str, service: &ServiceName, report: &ServiceReport) -> Service
     let ips: Vec<_> = report.ips.iter().map(ToString::to_string).collect();
     ServiceL2StatusStatus {
         node: node.to_owned(),
-        service_name: service.name.clone(),
-        service_namespace: service.namespace.clone(),
+        service_name: service.name().to_owned(),
+        service_namespace: service.namespace().to_owned(),
         role: report.role,
         addresses: ips.join(","),
         ips,

@@ -18,7 +18,6 @@ fn metrics_have_names_units_and_help() {
     let mut registry = Registry::default();
     metrics.register(&mut registry);
     let report = ServiceReport {
-        uid: None,
         ips: ["192.168.1.240".parse().unwrap()].into(),
         interfaces: ["eth0".into()].into(),
         role: Role::Owner,
@@ -26,8 +25,8 @@ fn metrics_have_names_units_and_help() {
         since: Timestamp::UNIX_EPOCH,
         findings: std::collections::BTreeMap::new(),
     };
-    let web = ServiceName { namespace: "default".into(), name: "web".into() };
-    let (reports, receiver) = watch::channel(Some(Arc::new([(Arc::new(web), report)].into())));
+    let web = ServiceName::new("default", "web");
+    let (reports, receiver) = watch::channel(Some(Arc::new([(web, Arc::new(report))].into())));
     register_owned(&mut registry, "node-1", receiver);
     let port = metrics.port("eth0", Protocol::Arp);
     port.answers.inc();

@@ -1,5 +1,6 @@
 //! What the machine is told of the cluster: which addresses there are, who may announce them, and who the peers are.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -37,7 +38,7 @@ pub struct DesiredAddress {
 }
 
 /// A node that may announce an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
     /// The node.
     pub node: NodeId,
@@ -99,17 +100,58 @@ impl PeerLink {
     }
 }
 
-/// A Service's namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceName {
+/// A Service's namespace and name, in one text that clones share. They are ordered by namespace, and then by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceName(Arc<str>);
+
+impl ServiceName {
+    /// The name of a Service in a namespace, neither of which contains a slash.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self(format!("{namespace}/{name}").into())
+    }
+
     /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    pub fn namespace(&self) -> &str {
+        self.parts().0
+    }
+
+    /// Its name in the namespace.
+    pub fn name(&self) -> &str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or_default()
+    }
+}
+
+impl Ord for ServiceName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for ServiceName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_ordered_by_namespace_and_then_by_name() {
+        let names = [("a", "c"), ("a", "d"), ("a-b", "a"), ("a.b", "a"), ("b", "a")];
+        let names = names.map(|(namespace, name)| ServiceName::new(namespace, name));
+        assert!(names.is_sorted(), "as texts, a-b/a would come before a/c");
+        assert_eq!((names[2].namespace(), names[2].name(), &*names[2].to_string()), ("a-b", "a", "a-b/a"));
     }
 }

@@ -104,13 +104,13 @@ impl Machine {
     pub(super) fn show_doubt(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         self.send_probe(link, address, now);
         if let Some(ownership) = self.ownership_mut(link, address) {
-            ownership.shown = Some(now);
+            ownership.dispute_mut().shown = Some(now);
         }
     }
 
     /// Whether others were told that this node is not sure of an address.
     pub(super) fn shows_doubt(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
-        let shown = self.ownership(link, address).and_then(|ownership| ownership.shown);
+        let shown = self.dispute(link, address).and_then(|dispute| dispute.shown);
         shown.is_some_and(|at| now < at + self.timing.unasked)
     }
 
@@ -121,7 +121,7 @@ impl Machine {
 
     /// Whether others have heard what this node showed last, if anything.
     pub(super) fn doubt_is_heard(&self, link: LinkId, address: IpAddr, now: Instant) -> bool {
-        let shown = self.ownership(link, address).and_then(|ownership| ownership.shown);
+        let shown = self.dispute(link, address).and_then(|dispute| dispute.shown);
         shown.is_none_or(|at| now >= at + HEARD)
     }
 
@@ -244,10 +244,10 @@ impl Machine {
         if watches || self.is_behind(now) {
             return;
         }
-        if let Some(ownership) = self.ownership_mut(link, address)
-            && ownership.rivals.contains(&peer)
+        if let Some(dispute) = self.dispute_mut(link, address)
+            && dispute.rivals.contains(&peer)
         {
-            ownership.doubted = Some((peer, until));
+            dispute.doubted = Some((peer, until));
         }
     }
 
@@ -256,8 +256,8 @@ impl Machine {
     pub(super) fn hear_watcher(&mut self, link: LinkId, peer: NodeId, address: IpAddr, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) else { return };
         neighbour.asked = Some((address, now));
-        if let Some(ownership) = self.ownership_mut(link, address) {
-            ownership.doubted = ownership.doubted.filter(|(by, _)| *by != peer);
+        if let Some(dispute) = self.dispute_mut(link, address) {
+            dispute.doubted = dispute.doubted.filter(|(by, _)| *by != peer);
         }
     }
 }

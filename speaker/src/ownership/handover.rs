@@ -53,7 +53,7 @@ impl Machine {
                 return;
             }
         }
-        let quarrel = ownership.defended.map(|at| at + self.timing.conflict * 3);
+        let quarrel = ownership.defended().map(|at| at + self.timing.conflict * 3);
         let next = preferred.iter().map(|(_, from)| *from).chain(quarrel).min();
         self.retract(link, address);
         self.timers.set(Timer::Slot(link, address), next);
@@ -92,10 +92,12 @@ impl Machine {
         let Some(slot) = self.slots.get_mut(&(link, address)) else { return };
         let proxied = slot.conflict.is_some_and(|stranger| stranger.proxy);
         let Some(ownership) = slot.ownership_mut() else { return };
-        let quarrels = ownership.defended.is_some_and(|at| now < at + conflict);
+        let quarrels = ownership.defended().is_some_and(|at| now < at + conflict);
         let Some(offer) = &mut ownership.offer else {
             if !quarrels {
-                ownership.defended = None;
+                if let Some(dispute) = &mut ownership.dispute {
+                    dispute.defended = None;
+                }
                 if !proxied {
                     self.conflict_over(link, address);
                 }

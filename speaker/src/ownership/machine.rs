@@ -11,7 +11,7 @@ use super::here::Here;
 use super::neighbour::Neighbour;
 use super::output::{Event, Reception, Transmit};
 use super::segments::Segments;
-use super::slot::{Ownership, Slot};
+use super::slot::{Dispute, Ownership, Slot};
 use super::standing::Usability;
 use super::stopping::{Stop, Stopping};
 use super::timers::Timers;
@@ -21,6 +21,10 @@ use crate::link::{Link, LinkId, Links};
 use crate::responder::Responder;
 use crate::wire::{Frame, Mac};
 
+/// Hashes what frames name for look-ups among what the cluster's objects name. No frame puts anything in, so nobody can
+/// fill a table with what has the same hash, and less than SipHash will do.
+type Hasher = foldhash::fast::RandomState;
+
 /// Decides for all addresses and links of a node. See the [module](super).
 #[derive(Debug)]
 pub struct Machine {
@@ -28,15 +32,15 @@ pub struct Machine {
     /// Makes the timing of this node differ from that of others.
     pub(super) seed: u64,
     pub(super) links: Links,
-    pub(super) own_macs: HashSet<Mac>,
+    pub(super) own_macs: HashSet<Mac, Hasher>,
     pub(super) desired: Arc<Desired>,
     pub(super) peers: Arc<Peers>,
-    pub(super) by_mac: HashMap<Mac, NodeId>,
+    pub(super) by_mac: HashMap<Mac, NodeId, Hasher>,
     pub(super) usability: BTreeMap<NodeId, Usability>,
     /// Who is said to own what, from before the start.
     pub(super) hints: HashMap<IpAddr, NodeId>,
     /// Every desired address on every link that is up. Frames are looked up in here.
-    pub(super) slots: HashMap<(LinkId, IpAddr), Slot>,
+    pub(super) slots: HashMap<(LinkId, IpAddr), Slot, Hasher>,
     /// What this node owns.
     pub(super) owned: BTreeSet<(LinkId, IpAddr)>,
     /// What each peer is known to own.
@@ -58,7 +62,7 @@ pub struct Machine {
 }
 
 /// What a deadline is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Slot(LinkId, IpAddr),
     Neighbour(LinkId, NodeId),
@@ -77,13 +81,13 @@ impl Machine {
             timing,
             seed,
             links: Links::new(),
-            own_macs: HashSet::new(),
+            own_macs: HashSet::default(),
             desired: Arc::default(),
             peers: Arc::default(),
-            by_mac: HashMap::new(),
+            by_mac: HashMap::default(),
             usability: BTreeMap::new(),
             hints: HashMap::new(),
-            slots: HashMap::new(),
+            slots: HashMap::default(),
             owned: BTreeSet::new(),
             owners: BTreeMap::new(),
             here: BTreeMap::new(),
@@ -248,6 +252,15 @@ impl Machine {
 
     pub(super) fn ownership_mut(&mut self, link: LinkId, address: IpAddr) -> Option<&mut Ownership> {
         self.slots.get_mut(&(link, address))?.ownership_mut()
+    }
+
+    /// What was said for and against this node's owning an address, if it owns it, and anything was.
+    pub(super) fn dispute(&self, link: LinkId, address: IpAddr) -> Option<&Dispute> {
+        self.ownership(link, address)?.dispute.as_deref()
+    }
+
+    pub(super) fn dispute_mut(&mut self, link: LinkId, address: IpAddr) -> Option<&mut Dispute> {
+        self.ownership_mut(link, address)?.dispute.as_deref_mut()
     }
 
     pub(super) fn name_of(&self, node: NodeId) -> Arc<str> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::cluster::NodeId;
 use super::machine::{Machine, Timer};
 use super::output::{Change, GainCause, LossCause};
-use super::slot::{Known, Ownership, Slot, State};
+use super::slot::{Dispute, Known, Ownership, Slot, State};
 use crate::link::LinkId;
 
 impl Machine {
@@ -19,20 +19,15 @@ impl Machine {
         let silence = before.filter(|_| matches!(cause, GainCause::NodeSilent(_)));
         let silence = silence.and_then(|node| self.neighbours.get(&(link, node))?.silent_since);
         let silence = silence.map(|since| now.saturating_duration_since(since));
-        let rivals = before.filter(|node| *node != NodeId::OWN).into_iter().collect();
+        let rival = before.filter(|node| *node != NodeId::OWN);
         let ownership = Ownership {
             services: wanted.services.clone(),
             since: now,
             placed,
             offer: None,
             offered_by: None,
-            defended: None,
-            insisted: None,
-            told: None,
-            rivals,
-            shown: None,
-            doubted: None,
             covered: false,
+            dispute: rival.map(|rival| Box::new(Dispute { rivals: vec![rival], ..Dispute::default() })),
         };
         self.back_up(link, address);
         let Some(slot) = self.slots.get(&(link, address)) else { return };

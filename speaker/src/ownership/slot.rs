@@ -91,6 +91,15 @@ pub(super) struct Ownership {
     pub(super) offer: Option<Box<Offer>>,
     /// Who offered it to this node.
     pub(super) offered_by: Option<NodeId>,
+    /// Somebody was heard to cover for this node.
+    pub(super) covered: bool,
+    /// Set once there is anything in it.
+    pub(super) dispute: Option<Box<Dispute>>,
+}
+
+/// Doubts of what a node owns, its own and others', and what it said to them.
+#[derive(Debug, Default)]
+pub(super) struct Dispute {
     /// When a stranger was last answered by an announcement.
     pub(super) defended: Option<Instant>,
     /// When another owner was last answered by an announcement.
@@ -103,8 +112,6 @@ pub(super) struct Ownership {
     pub(super) shown: Option<Instant>,
     /// A rival that showed the same, and until when that counts.
     pub(super) doubted: Option<(NodeId, Instant)>,
-    /// Somebody was heard to cover for this node.
-    pub(super) covered: bool,
 }
 
 /// An address that is being handed over.
@@ -116,6 +123,17 @@ pub(super) struct Offer {
     /// How many times it was.
     pub(super) sent: u8,
     pub(super) because: HandOver,
+}
+
+impl Ownership {
+    pub(super) fn dispute_mut(&mut self) -> &mut Dispute {
+        self.dispute.get_or_insert_default()
+    }
+
+    /// When a stranger was last answered by an announcement.
+    pub(super) fn defended(&self) -> Option<Instant> {
+        self.dispute.as_ref()?.defended
+    }
 }
 
 impl Slot {

@@ -11,7 +11,7 @@ use super::machine::Machine;
 use super::mutation::Mutation;
 use super::neighbour::Verdict;
 use super::output::{GainCause, LossCause, TransmitKind};
-use super::slot::{Known, Ownership, State};
+use super::slot::{Dispute, Known, Ownership, State};
 use super::standing::Right;
 use super::watching::Life;
 use crate::announcer::Kind;
@@ -197,10 +197,10 @@ impl Machine {
         if self.accepted(link, address, other, now) {
             return;
         }
-        if let Some(ownership) = self.ownership_mut(link, address)
-            && !ownership.rivals.contains(&other.node)
+        if let Some(dispute) = self.ownership_mut(link, address).map(Ownership::dispute_mut)
+            && !dispute.rivals.contains(&other.node)
         {
-            ownership.rivals.push(other.node);
+            dispute.rivals.push(other.node);
         }
         if self.yields(link, address, other, now) {
             let cause = LossCause::Yielded(self.name_of(other.node));
@@ -228,15 +228,16 @@ impl Machine {
         }
         let quiet = self.here.get(&link).is_some_and(|here| here.quiet.is_some());
         let own_doubt = quiet || self.shows_doubt(link, address, now);
-        let other_doubt = ownership
-            .and_then(|ownership| ownership.doubted)
+        let dispute = self.dispute(link, address);
+        let other_doubt = dispute
+            .and_then(|dispute| dispute.doubted)
             .is_some_and(|(node, until)| node == other.node && now < until);
         if own_doubt != other_doubt {
             return own_doubt;
         }
         // The other one insists after it heard us, and may know that our Lease has ended: we only know that we can't
         // renew it.
-        let insisted = ownership.and_then(|ownership| ownership.insisted);
+        let insisted = dispute.and_then(|dispute| dispute.insisted);
         let heard_us = |at: Instant| now >= at + self.timing.probe;
         if !own_live && insisted.is_some_and(|at| heard_us(at) && now < at + DISSENT) {
             return true;
@@ -247,7 +248,7 @@ impl Machine {
 
     /// Tells another owner that this one stays.
     fn insist(&mut self, link: LinkId, address: IpAddr, now: Instant) {
-        if self.is_time(link, address, |ownership| &mut ownership.insisted, now) {
+        if self.is_time(link, address, |dispute| &mut dispute.insisted, now) {
             self.announce_now(link, address, now);
         }
     }
@@ -256,7 +257,7 @@ impl Machine {
     /// to a claim.
     pub(super) fn tell_everybody(&mut self, link: LinkId, address: IpAddr, now: Instant) {
         if !self.shows_doubt(link, address, now)
-            && self.is_time(link, address, |ownership| &mut ownership.told, now)
+            && self.is_time(link, address, |dispute| &mut dispute.told, now)
         {
             self.announce_now(link, address, now);
         }
@@ -267,10 +268,11 @@ impl Machine {
         &mut self,
         link: LinkId,
         address: IpAddr,
-        last: impl Fn(&mut Ownership) -> &mut Option<Instant>,
+        last: impl Fn(&mut Dispute) -> &mut Option<Instant>,
         now: Instant,
     ) -> bool {
-        let Some(last) = self.ownership_mut(link, address).map(last) else { return false };
+        let Some(ownership) = self.ownership_mut(link, address) else { return false };
+        let last = last(ownership.dispute_mut());
         let is_time = last.is_none_or(|at| now >= at + INSIST);
         if is_time {
             *last = Some(now);

@@ -56,10 +56,10 @@ impl Machine {
         match &mut slot.state {
             State::Owner(ownership) => {
                 // RFC 5227 section 2.4: defend, but not without end.
-                if ownership.defended.is_some_and(|at| now < at + conflict) {
+                if ownership.defended().is_some_and(|at| now < at + conflict) {
                     return;
                 }
-                ownership.defended = Some(now);
+                ownership.dispute_mut().defended = Some(now);
                 self.announce_now(link, address, now);
                 self.timers.hasten(Timer::Slot(link, address), now + conflict * 3);
             }

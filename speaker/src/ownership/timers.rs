@@ -1,23 +1,23 @@
 //! What is due when.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// At most one deadline for each key.
 #[derive(Debug)]
 pub(super) struct Timers<K> {
-    at: HashMap<K, Instant>,
+    /// Of trees, as their memory is free again when what thousands of addresses waited for is over.
+    at: BTreeMap<K, Instant>,
     due: BTreeSet<(Instant, K)>,
 }
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Self { at: HashMap::new(), due: BTreeSet::new() }
+        Self { at: BTreeMap::new(), due: BTreeSet::new() }
     }
 }
 
-impl<K: Copy + Ord + Hash> Timers<K> {
+impl<K: Copy + Ord> Timers<K> {
     /// Sets a key's deadline; `None` for none.
     pub(super) fn set(&mut self, key: K, at: Option<Instant>) {
         let before = match at {

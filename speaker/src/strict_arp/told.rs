@@ -57,7 +57,7 @@ mod tests {
         let mut told = Told::default();
         told.update(answers([("240", "lo")]));
         let mut shared = answers([("240", "lo")]);
-        let service = ServiceName { namespace: "default".into(), name: "web".into() };
+        let service = ServiceName::new("default", "web");
         shared.values_mut().for_each(|answer| answer.services = [service.clone()].into());
         assert!(told.update(shared.clone()).is_empty());
         shared.values_mut().for_each(|answer| answer.interface = "lan0".into());

@@ -21,7 +21,7 @@ pub(super) type Read<K, V> = (K, Option<V>);
 pub(super) fn service(
     service: &Service,
     scope: &Scope,
-) -> Read<Arc<ServiceName>, (ServiceFacts, Option<Arc<str>>)> {
+) -> Read<ServiceName, (ServiceFacts, Option<Arc<str>>)> {
     let spec = service.spec.as_ref();
     let ours = spec.is_some_and(|spec| {
         spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class == scope.class
@@ -32,10 +32,9 @@ pub(super) fn service(
 }
 
 /// A slice, and whose endpoints it has.
-pub(super) fn slice(slice: &EndpointSlice) -> Read<Arc<ServiceName>, (Arc<ServiceName>, Slice)> {
+pub(super) fn slice(slice: &EndpointSlice) -> Read<ServiceName, (ServiceName, Slice)> {
     let key = service_name(&slice.metadata);
-    let service = Slice::service_name(slice)
-        .map(|name| Arc::new(ServiceName { namespace: key.namespace.clone(), name: name.to_owned() }));
+    let service = Slice::service_name(slice).map(|name| ServiceName::new(key.namespace(), name));
     (key, service.zip(Slice::read(slice)))
 }
 
@@ -71,7 +70,7 @@ fn name(metadata: &ObjectMeta) -> String {
     metadata.name.clone().unwrap_or_default()
 }
 
-fn service_name(metadata: &ObjectMeta) -> Arc<ServiceName> {
-    let namespace = metadata.namespace.clone().unwrap_or_default();
-    Arc::new(ServiceName { namespace, name: name(metadata) })
+fn service_name(metadata: &ObjectMeta) -> ServiceName {
+    let ObjectMeta { namespace, name, .. } = metadata;
+    ServiceName::new(namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default())
 }

@@ -36,7 +36,7 @@ fn the_only_node_with_a_lease_announces_the_address() {
     let mut cluster = loaded();
     assert_eq!(standing(&mut cluster), Some(Place::First));
     assert_eq!(cluster.own_uid(), Some("uid-node-1"));
-    assert_eq!(cluster.service(&web()).unwrap().1, "uid-web".into());
+    assert_eq!(cluster.uid(&web()), Some("uid-web".into()));
     assert_eq!(cluster.speakers(), 1);
 }
 
@@ -133,6 +133,34 @@ fn the_exclusion_label_counts_unless_it_is_ignored() {
         index.apply(&Change::Node(Event::Apply(node("node-1", labels))), now);
         assert_eq!(standing(&mut index) == Some(Place::First), expected, "ignored: {ignore}");
     }
+}
+
+#[test]
+fn a_node_is_going_when_somebody_said_so_and_not_when_it_is_only_not_ready() {
+    let not_ready = |message: &str| json!([{ "type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": message }]);
+    let ready = || json!([{ "type": "Ready", "status": "True" }]);
+    let excluded = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
+    let out_of_service = json!([{ "key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute" }]);
+    for (what, labels, spec, conditions, going) in [
+        ("nothing", json!({}), json!({}), ready(), false),
+        ("cordoned", json!({}), json!({ "unschedulable": true }), ready(), true),
+        ("excluded", excluded, json!({}), ready(), true),
+        ("out of service", json!({}), json!({ "taints": out_of_service }), ready(), true),
+        // What kubelet 1.36 says (pkg/kubelet/nodeshutdown).
+        ("shutting down", json!({}), json!({}), not_ready("node is shutting down"), true),
+        ("no network", json!({}), json!({}), not_ready("container runtime network not ready"), false),
+    ] {
+        let mut cluster = loaded();
+        let node = object(json!({
+            "metadata": { "name": "node-1", "uid": "uid-node-1", "labels": labels },
+            "spec": spec, "status": { "conditions": conditions }
+        }));
+        cluster.apply(&Change::Node(Event::Apply(node)), now());
+        assert_eq!(cluster.is_going(), going, "{what}");
+    }
+    let mut cluster = loaded();
+    cluster.apply(&Change::Node(Event::Delete(node("node-1", json!({})))), now());
+    assert!(cluster.is_going(), "it is gone");
 }
 
 #[test]
@@ -243,7 +271,7 @@ fn vip() -> IpAddr {
 }
 
 fn web() -> ServiceName {
-    ServiceName { namespace: "default".into(), name: "web".into() }
+    ServiceName::new("default", "web")
 }
 
 fn service(spec: Value) -> Result<Service, Undecodable> {

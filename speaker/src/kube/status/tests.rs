@@ -1,6 +1,7 @@
 //! The writer, against a scripted API server.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ferrolb_crds::Role;
 use ferrolb_runtime::events::{self, NoFence, Reporter};
@@ -175,7 +176,6 @@ impl Stage {
     fn report(&self, services: &[(&str, &str)]) {
         let reported = |&(service, ip): &(&str, &str)| {
             let report = ServiceReport {
-                uid: Some(format!("uid-{service}").into()),
                 role: Role::Owner,
                 findings: BTreeMap::new(),
                 ips: [ip.parse().unwrap()].into(),
@@ -183,7 +183,7 @@ impl Stage {
                 reason: "Unclaimed",
                 since: Timestamp::UNIX_EPOCH,
             };
-            (Arc::new(name(service)), report)
+            (name(service), Arc::new(report))
         };
         self.reports.send_replace(Some(Arc::new(services.iter().map(reported).collect())));
     }
@@ -225,7 +225,6 @@ impl Stage {
 
 fn written(service: &str, ip: &str) -> Value {
     let report = ServiceReport {
-        uid: None,
         role: Role::Owner,
         findings: BTreeMap::new(),
         ips: [ip.parse().unwrap()].into(),
@@ -237,5 +236,5 @@ fn written(service: &str, ip: &str) -> Value {
 }
 
 fn name(service: &str) -> ServiceName {
-    ServiceName { namespace: "default".into(), name: service.into() }
+    ServiceName::new("default", service)
 }

@@ -180,7 +180,7 @@ fn candidate(node: NodeId) -> Candidate {
 }
 
 fn services(names: &[&str]) -> Arc<[ServiceName]> {
-    let service = |name: &&str| ServiceName { namespace: "default".into(), name: (*name).into() };
+    let service = |name: &&str| ServiceName::new("default", name);
     names.iter().map(service).collect()
 }
 
