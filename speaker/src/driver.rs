@@ -7,6 +7,7 @@ mod thread;
 mod upkeep;
 mod wiring;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use tracing::{debug, info, trace, warn};
 
-use crate::link::Links;
+use crate::link::{LinkId, Links};
 use crate::metrics::PortMetrics;
 use crate::net::{BUFFER_LEN, Groups, Port, Sockets};
 use crate::ownership::{Change, Event, Machine, Reception, Stop, Timing, Transmit, TransmitKind};
@@ -36,6 +37,8 @@ pub struct Driver {
     sockets: Sockets<PortMetrics>,
     groups: Groups,
     links: Links,
+    /// Links that are up and lost IPv6.
+    without_ipv6: BTreeSet<LinkId>,
     wiring: Wiring,
     /// There are events to carry out, or it has to be told that there are none any more.
     unsettled: bool,
@@ -61,6 +64,7 @@ impl Driver {
             sockets: Sockets::new()?,
             groups: Groups::default(),
             links: Links::new(),
+            without_ipv6: BTreeSet::new(),
             wiring,
             unsettled: false,
             known: None,
@@ -199,6 +203,7 @@ impl Driver {
 
     fn take_links(&mut self) {
         let Some(links) = self.wiring.links.borrow_and_update().clone() else { return };
+        self.notice_ipv6(&links);
         self.links.clone_from(&links);
         self.open_sockets();
         self.retry_groups();

@@ -31,6 +31,7 @@ pub struct Metrics {
     announcements: Family<AnnouncementLabels, Counter>,
     waiting: Family<InterfaceLabels, Gauge>,
     watching: Family<PortLabels, Counter>,
+    missed: Family<PortLabels, Counter>,
     probes: Family<PortLabels, Counter>,
     offers: Family<PortLabels, Counter>,
     moves: Family<MoveLabels, Counter>,
@@ -67,6 +68,8 @@ pub struct PortMetrics {
     announcements: [Counter; 3],
     /// Questions to peers.
     pub watching: Counter,
+    /// Those to watched owners that were not answered before the next.
+    pub missed: Counter,
     /// Probes: questions to everybody whether an address is answered for.
     pub probes: Counter,
     /// Offers of addresses to successors.
@@ -125,6 +128,7 @@ impl Default for Metrics {
             announcements: Family::default(),
             waiting: Family::default(),
             watching: Family::default(),
+            missed: Family::default(),
             probes: Family::default(),
             offers: Family::default(),
             moves: Family::default(),
@@ -172,6 +176,11 @@ impl Metrics {
             "questions_sent",
             "ARP requests and neighbour solicitations sent to peers, to see whether they answer",
             self.watching.clone(),
+        );
+        registry.register(
+            "questions_missed",
+            "Questions to owners that this node watches which were not answered before the next",
+            self.missed.clone(),
         );
         registry.register(
             "probes_sent",
@@ -235,6 +244,7 @@ impl Metrics {
             throttled: self.throttled.get_or_create_owned(&labels),
             announcements: [Kind::First, Kind::Repeat, Kind::Refresh].map(announcements),
             watching: self.watching.get_or_create_owned(&labels),
+            missed: self.missed.get_or_create_owned(&labels),
             probes: self.probes.get_or_create_owned(&labels),
             offers: self.offers.get_or_create_owned(&labels),
             send_errors: self.send_errors.get_or_create_owned(&labels),

@@ -3,6 +3,7 @@
 use tracing::{debug, info, warn};
 
 use super::Driver;
+use crate::link::Links;
 use crate::net::{Opened, Port, Protocol};
 
 impl Driver {
@@ -48,6 +49,12 @@ impl Driver {
                 Err(error) => debug!(link = %port.0, %error, "can't read the kernel's drops"),
             }
         }
+        for ((link, is_ipv4), missed) in self.machine.take_missed() {
+            let protocol = if is_ipv4 { Protocol::Arp } else { Protocol::Ndp };
+            if let Some(metrics) = self.sockets.value((link, protocol)) {
+                metrics.missed.inc_by(missed);
+            }
+        }
         if !self.links.is_empty() {
             self.open_sockets();
         }
@@ -59,6 +66,21 @@ impl Driver {
         let waiting = self.machine.waiting();
         let named = waiting.filter_map(|(link, count)| Some((self.links.get(&link)?.name.as_str(), count)));
         self.wiring.metrics.set_waiting(named);
+    }
+
+    /// Joins groups again where a link that is up has IPv6 again. What it had while it was down it still has.
+    pub(super) fn notice_ipv6(&mut self, links: &Links) {
+        for (&id, link) in links {
+            let before = self.links.get(&id).filter(|before| before.up);
+            match (link.up, link.link_local()) {
+                (false, _) => drop(self.without_ipv6.remove(&id)),
+                (true, None) if before.is_some_and(|before| before.link_local().is_some()) => {
+                    self.without_ipv6.insert(id);
+                }
+                (true, Some(_)) if self.without_ipv6.remove(&id) => self.groups.join_again(id),
+                (true, _) => {}
+            }
+        }
     }
 
     pub(super) fn retry_groups(&mut self) {

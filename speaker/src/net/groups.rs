@@ -60,6 +60,18 @@ impl Groups {
         joined
     }
 
+    /// Has all groups of a link joined anew by [`retry`](Self::retry): the kernel forgets them, and does not say so, when it
+    /// takes IPv6 off an interface.
+    pub fn join_again(&mut self, link: LinkId) {
+        let of_link = (link, Ipv6Addr::UNSPECIFIED)..=(link, Ipv6Addr::from_bits(u128::MAX));
+        let groups: Vec<_> = self.joined.range(of_link).map(|(&(_, group), _)| group).collect();
+        for group in groups {
+            let Some(membership) = self.joined.remove(&(link, group)) else { continue };
+            self.missing.extend(membership.addresses.iter().map(|address| (link, *address)));
+            self.leave_group(link, group, &membership);
+        }
+    }
+
     fn try_join(&mut self, link: LinkId, address: Ipv6Addr) -> io::Result<()> {
         let group = solicited_node(address);
         if let Some(membership) = self.joined.get_mut(&(link, group)) {
@@ -80,12 +92,17 @@ impl Groups {
         if !membership.addresses.is_empty() {
             return;
         }
+        if let Some(membership) = self.joined.remove(&(link, group)) {
+            self.leave_group(link, group, &membership);
+        }
+    }
+
+    fn leave_group(&mut self, link: LinkId, group: Ipv6Addr, membership: &Membership) {
         if let Some(member) = self.sockets.get_mut(membership.socket) {
             // It fails only where the interface is gone, and the membership with it.
             _ = member.socket.leave_multicast_v6(&group, link.0);
             member.full = false;
         }
-        self.joined.remove(&(link, group));
     }
 
     fn join_somewhere(&mut self, link: LinkId, group: Ipv6Addr) -> io::Result<usize> {

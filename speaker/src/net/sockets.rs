@@ -33,6 +33,8 @@ const AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub struct Sockets<T> {
     open: BTreeMap<Port, (FrameSocket, T)>,
+    /// The names of the links when their sockets were opened.
+    names: BTreeMap<LinkId, String>,
     epoll: OwnedFd,
     bell: Bell,
     alarm: Alarm,
@@ -118,7 +120,14 @@ impl<T> Sockets<T> {
         epoll::add(&epoll, &bell.0, EventData::new_u64(BELL), EventFlags::IN)?;
         let alarm = Alarm::new()?;
         epoll::add(&epoll, &alarm.descriptor, EventData::new_u64(ALARM), EventFlags::IN)?;
-        Ok(Self { open: BTreeMap::new(), epoll, bell, alarm, ready: Vec::with_capacity(AT_ONCE) })
+        Ok(Self {
+            open: BTreeMap::new(),
+            names: BTreeMap::new(),
+            epoll,
+            bell,
+            alarm,
+            ready: Vec::with_capacity(AT_ONCE),
+        })
     }
 
     /// What ends a wait.
@@ -126,15 +135,18 @@ impl<T> Sockets<T> {
         self.bell.clone()
     }
 
-    /// Closes the sockets of links that are gone and opens those that are missing, promiscuously where the link's name
-    /// matches; gives those that it tried to open.
+    /// Closes the sockets of links that are gone or have another name, and opens those that are missing, promiscuously where
+    /// the link's name matches; gives those that it tried to open.
     pub fn sync(
         &mut self,
         links: &Links,
         promiscuous: &Patterns,
         make: impl Fn(Port) -> T,
     ) -> Vec<(Port, Opened)> {
-        self.open.retain(|(link, _), _| links.contains_key(link));
+        let names = links.iter().map(|(&link, it)| (link, it.name.clone())).collect();
+        let before = std::mem::replace(&mut self.names, names);
+        self.open
+            .retain(|(link, _), _| self.names.get(link).is_some_and(|name| before.get(link) == Some(name)));
         let wanted = links.keys().flat_map(|&link| Protocol::ALL.map(|protocol| (link, protocol)));
         let missing: Vec<Port> = wanted.filter(|port| !self.open.contains_key(port)).collect();
         let named = |link: LinkId| links.get(&link).is_some_and(|link| promiscuous.matches(&link.name));

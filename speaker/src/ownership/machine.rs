@@ -54,6 +54,8 @@ pub struct Machine {
     pub(super) responders: BTreeMap<LinkId, Responder>,
     pub(super) out: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
+    /// Questions to watched owners that were not answered before the next, of IPv4 (`true`) and IPv6.
+    pub(super) missed: BTreeMap<(LinkId, bool), u64>,
     pub(super) stopping: Option<Stopping>,
     /// When the process went on after a pause.
     pub(super) woke: Option<Instant>,
@@ -98,6 +100,7 @@ impl Machine {
             responders: BTreeMap::new(),
             out: VecDeque::new(),
             events: VecDeque::new(),
+            missed: BTreeMap::new(),
             stopping: None,
             woke: None,
             #[cfg(feature = "mutations")]
@@ -233,6 +236,12 @@ impl Machine {
     /// How many addresses of each link wait to be announced.
     pub fn waiting(&self) -> impl Iterator<Item = (LinkId, usize)> {
         self.announcer.waiting()
+    }
+
+    /// How many questions to watched owners were not answered before the next, since this was asked last: for each link, and
+    /// of IPv4 (`true`) and IPv6.
+    pub fn take_missed(&mut self) -> BTreeMap<(LinkId, bool), u64> {
+        std::mem::take(&mut self.missed)
     }
 
     /// How many addresses the node owns, those on several links counted for each.

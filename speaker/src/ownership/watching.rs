@@ -58,10 +58,7 @@ impl Machine {
     /// This node's place among the watchers of an owner, from 0, if it is one.
     fn watcher_place(&self, link: LinkId, owner: NodeId) -> Option<usize> {
         self.neighbours.get(&(link, owner))?.heard?;
-        let hash = |node: NodeId| {
-            let names = [self.name_of(node), self.name_of(owner)];
-            xxh3_64(&[names[0].as_bytes(), &[0], names[1].as_bytes()].concat())
-        };
+        let hash = |node: NodeId| watcher_hash(&self.name_of(node), &self.name_of(owner));
         let own = hash(NodeId::OWN);
         let before = self.neighbours_on(link).filter(|(node, neighbour)| {
             *node != owner
@@ -112,6 +109,9 @@ impl Machine {
                 (watch.misses, watch.node_misses, watch.silent_since, watch.alarm_due) = (0, 0, None, None);
             } else {
                 watch.misses = watch.misses.saturating_add(1);
+                if let Some(address) = watch.cursor {
+                    *self.missed.entry((link, address.is_ipv4())).or_default() += 1;
+                }
                 watch.silent_since.get_or_insert(asked);
                 let node_missed = watch.asked_node && kernel.is_none_or(|at| at < asked);
                 watch.node_misses = if node_missed { watch.node_misses.saturating_add(1) } else { 0 };
@@ -282,6 +282,11 @@ impl Machine {
     }
 }
 
+/// What decides who watches an owner: XXH3-64, seed 0.
+fn watcher_hash(watcher: &str, owner: &str) -> u64 {
+    xxh3_64(&[watcher.as_bytes(), &[0], owner.as_bytes()].concat())
+}
+
 impl Watch {
     fn new(now: Instant) -> Self {
         Self {
@@ -294,6 +299,24 @@ impl Watch {
             silent_since: None,
             alarm_due: None,
             audit: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those of docs/ownership.md: whoever implements the hash elsewhere can check it with these.
+    #[test]
+    fn the_hash_of_watchers_is_that_of_the_test_vectors() {
+        for (watcher, expected) in [
+            ("node-2", 0x4595_8798_262d_a5aa),
+            ("node-3", 0xc564_ec41_a857_71e7),
+            ("node-4", 0x15f9_4e83_9a0a_da99),
+            ("node-5", 0xbda1_3b66_d66e_9701),
+        ] {
+            assert_eq!(watcher_hash(watcher, "node-1"), expected, "{watcher}");
         }
     }
 }

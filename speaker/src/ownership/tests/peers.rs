@@ -90,6 +90,7 @@ fn a_take_over_tells_for_how_long_the_node_was_silent() {
     let mut node = beside_owner_of(&[VIP]);
     run_beside(&mut node, Duration::from_secs(1), &[VIP, PEER4]);
     run_beside(&mut node, Duration::from_secs(1), &[]);
+    assert!(node.machine.take_missed()[&(ETH0, true)] >= 3, "three misses are told");
     let gained = node.told.pop_front().expect("it takes over").change;
     let Change::Announcing { cause, silence: Some(silence), .. } = gained else { panic!("{gained:?}") };
     assert_eq!(cause, GainCause::NodeSilent("peer".into()));
@@ -338,11 +339,11 @@ fn run_beside(node: &mut Node, time: Duration, answered: &[Ipv4Addr]) {
     }
 }
 
-fn own() -> (NodeId, Peer) {
+pub(super) fn own() -> (NodeId, Peer) {
     (NodeId::OWN, Peer { name: "own".into(), live: true, usable: true, owned: None, links: vec![] })
 }
 
-fn peer(node: NodeId, name: &str, mac: Mac, address: Ipv4Addr) -> (NodeId, Peer) {
+pub(super) fn peer(node: NodeId, name: &str, mac: Mac, address: Ipv4Addr) -> (NodeId, Peer) {
     let link = PeerLink { macs: vec![mac], ipv4: vec![address], link_local: None };
     (node, Peer { name: name.into(), live: true, usable: true, owned: None, links: vec![link] })
 }
