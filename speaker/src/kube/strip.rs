@@ -77,10 +77,94 @@ fn keep_annotations(metadata: &mut ObjectMeta, kept: &[&str]) {
 
 #[cfg(test)]
 mod tests {
-    use ferrolb_placement::PoolFacts;
+    use ferrolb_placement::{NodeFacts, PoolFacts, ServiceFacts, Slice, Speaker};
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_placement_depends_on_of_a_service_is_kept() {
+        let mut stripped: Service = serde_json::from_value(json!({
+            "metadata": {
+                "name": "web", "namespace": "default", "uid": "uid-web", "labels": { "tier": "front" },
+                "annotations": { "ferrolb.io/preferred-node": "node-2", "other": "value" },
+                "managedFields": [{ "manager": "kubectl" }]
+            },
+            "spec": {
+                "type": "LoadBalancer", "loadBalancerClass": "example.com/class",
+                "externalTrafficPolicy": "Local", "clusterIP": "10.0.0.1"
+            },
+            "status": { "loadBalancer": { "ingress": [{ "ip": "192.168.1.240" }, { "ip": "fd00::240" }] } }
+        }))
+        .unwrap();
+        let whole = stripped.clone();
+        service(&mut stripped);
+        let facts = ServiceFacts::from(&stripped);
+        assert_eq!(facts, ServiceFacts::from(&whole));
+        assert!(facts.local && facts.preferred_node.is_some() && facts.addresses.len() == 2);
+        let class =
+            |service: &Service| service.spec.clone().map(|spec| (spec.type_, spec.load_balancer_class));
+        assert_eq!((class(&stripped), &stripped.metadata.uid), (class(&whole), &whole.metadata.uid));
+        assert_eq!(stripped.spec.unwrap().cluster_ip, None);
+    }
+
+    #[test]
+    fn what_placement_depends_on_of_a_slice_is_kept() {
+        let mut stripped: EndpointSlice = serde_json::from_value(json!({
+            "metadata": {
+                "name": "web-1", "namespace": "default",
+                "labels": { "kubernetes.io/service-name": "web", "other": "value" }
+            },
+            "addressType": "IPv6",
+            "ports": [{ "port": 80 }],
+            "endpoints": [
+                { "addresses": ["fd00::1"], "nodeName": "node-1", "conditions": { "ready": true } },
+                {
+                    "addresses": ["fd00::2"], "nodeName": "node-2", "targetRef": { "kind": "Pod", "name": "web" },
+                    "conditions": { "ready": false, "serving": true, "terminating": true }
+                }
+            ]
+        }))
+        .unwrap();
+        let whole = stripped.clone();
+        endpoint_slice(&mut stripped);
+        assert_eq!(Slice::read(&stripped), Slice::read(&whole));
+        assert!(Slice::read(&stripped).is_some() && stripped.ports.is_none());
+        assert_eq!(
+            (Slice::service_name(&stripped), stripped.metadata.name.as_deref()),
+            (Some("web"), Some("web-1"))
+        );
+    }
+
+    #[test]
+    fn what_placement_depends_on_of_a_node_is_kept() {
+        let mut stripped: Node = serde_json::from_value(json!({
+            "metadata": {
+                "name": "node-1", "uid": "uid-node-1",
+                "labels": { "node.kubernetes.io/exclude-from-external-load-balancers": "", "zone": "a" },
+                "annotations": { "other": "value" }
+            },
+            "spec": {
+                "unschedulable": true, "podCIDR": "10.1.0.0/24",
+                "taints": [{ "key": "node.kubernetes.io/out-of-service", "effect": "NoExecute" }]
+            },
+            "status": {
+                "conditions": [
+                    { "type": "Ready", "status": "False", "message": "node is shutting down" },
+                    { "type": "NetworkUnavailable", "status": "True" }
+                ],
+                "images": [{ "names": ["image"] }]
+            }
+        }))
+        .unwrap();
+        let whole = NodeFacts::new(&stripped, Speaker::Absent);
+        node(&mut stripped);
+        assert_eq!(NodeFacts::new(&stripped, Speaker::Absent), whole);
+        assert!(
+            whole.unschedulable && whole.out_of_service && whole.shutting_down && whole.network_unavailable
+        );
+        assert_eq!(stripped.status.unwrap().images, None);
+    }
 
     #[test]
     fn what_placement_depends_on_of_a_pool_is_kept() {

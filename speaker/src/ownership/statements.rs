@@ -298,3 +298,22 @@ fn pair_hash(mac: Mac, address: IpAddr) -> u64 {
     }
     xxh3_64(&input)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those of docs/ownership.md: whoever implements the hash elsewhere can check it with these.
+    #[test]
+    fn the_hash_between_two_owners_is_that_of_the_test_vectors() {
+        for (last, address, expected) in [
+            (1, "192.168.1.240", 0x1ff7_439f_b742_4573),
+            (2, "192.168.1.240", 0x87b5_fc36_f9ca_781e),
+            (1, "fd00::f0", 0x5453_4a74_3e30_6d54),
+            (2, "fd00::f0", 0xffb4_40ab_911a_328e),
+        ] {
+            let hash = pair_hash(Mac([2, 0, 0, 0, 0, last]), address.parse().unwrap());
+            assert_eq!(hash, expected, "{last} {address}");
+        }
+    }
+}

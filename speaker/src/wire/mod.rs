@@ -7,6 +7,8 @@
 //! Frames with a VLAN tag and fragmented neighbour discovery (RFC 6980) are refused.
 
 mod arp;
+#[cfg(test)]
+pub(crate) mod captured;
 mod mac;
 mod ndp;
 #[cfg(test)]

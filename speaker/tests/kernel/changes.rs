@@ -1,9 +1,16 @@
 //! Links that change while addresses are announced on them, as another host's kernel sees it.
 
-use ferrolb_speaker::net::Protocol;
+use std::net::Ipv4Addr;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ferrolb_speaker::announcer::Kind;
+use ferrolb_speaker::net::{FrameSocket, Protocol};
+use ferrolb_speaker::wire::{Arp, Frame, Mac, Packet};
 
 use crate::driver::{VIP, VIP6, eventually, names_us};
-use crate::segment::{OUR_MAC, Segment, ip, route_by_peer};
+use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, route_by_peer};
 use crate::speaker::Speaker;
 
 const OTHER_MAC: &str = "02:00:00:00:00:02";
@@ -13,6 +20,48 @@ pub(crate) fn another_hardware_address_is_announced() {
     let (segment, _speaker) = announcing();
     ip(&format!("link set lan0 address {OTHER_MAC}"));
     follows(&segment, OTHER_MAC);
+}
+
+pub(crate) fn a_change_of_a_link_is_acted_on_soon() {
+    /// Ten times what is promised.
+    const SOON: Duration = Duration::from_secs(1);
+    let (segment, _speaker) = announcing();
+    let (link, _) = segment.peer_link();
+    let listens = Barrier::new(2);
+    let vip: Ipv4Addr = VIP.parse().unwrap();
+    let announces = |bytes: &[u8], mac: Mac| {
+        let packet = Frame::parse(bytes).map(|frame| frame.packet);
+        matches!(packet, Ok(Packet::Arp(arp)) if arp.is_gratuitous() && (arp.sender_ip, arp.sender_mac) == (vip, mac))
+    };
+    let macs = [2, 3, 4, 5, 6].map(|last| Mac([2, 0, 0, 0, 0, last]));
+    thread::scope(|scope| {
+        let heard = scope.spawn(|| {
+            segment.enter_peer();
+            let socket = FrameSocket::open(link, Protocol::Arp).unwrap();
+            let mut buffer = [0; 2048];
+            macs.map(|mac| {
+                listens.wait();
+                loop {
+                    let length = socket.receive(&mut buffer, PATIENCE).unwrap().expect("it is announced");
+                    if announces(&buffer[..length], mac) {
+                        break now();
+                    }
+                }
+            })
+        });
+        let changed = macs.map(|mac| {
+            listens.wait();
+            let before = now();
+            ip(&format!("link set lan0 address {mac}"));
+            before
+        });
+        let heard = heard.join().unwrap();
+        let mut took: Vec<Duration> =
+            heard.iter().zip(changed).map(|(heard, changed)| heard.duration_since(changed)).collect();
+        took.sort();
+        eprintln!("a new hardware address is announced after {took:?}");
+        assert!(took.iter().all(|took| *took < SOON), "{took:?}");
+    });
 }
 
 pub(crate) fn an_interface_that_was_down_is_announced_on_again() {
@@ -30,12 +79,14 @@ pub(crate) fn an_interface_that_was_down_is_announced_on_again() {
 }
 
 pub(crate) fn a_renamed_interface_goes_on() {
-    let (segment, _speaker) = announcing();
+    let (segment, speaker) = announcing();
     ip("link set lan0 down");
     ip("link set lan0 name lan7");
     ip("link set lan7 up");
     segment.peer_ip("neighbor flush dev eth0");
     eventually(|| segment.peer_asks_for(VIP), names_us);
+    let counted = speaker.metrics.port("lan7", Protocol::Arp);
+    assert!(counted.announcements(Kind::First).get() > 0, "under its new name");
     ip("link set lan7 down");
     ip("link set lan7 name lan0");
 }
@@ -67,6 +118,30 @@ pub(crate) fn a_macvlan_child_does_not_answer() {
         );
         assert!(names_us(&entry), "{entry}");
     }
+}
+
+pub(crate) fn nothing_is_said_on_an_excluded_interface() {
+    let (segment, speaker) = announcing();
+    let link = segment.plug_in_beside("docker9");
+    // Once this is taken up, the other one was looked at.
+    ip(&format!("link set lan0 address {OTHER_MAC}"));
+    follows(&segment, OTHER_MAC);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            segment.enter_peer();
+            let socket = FrameSocket::open(link, Protocol::Arp).unwrap();
+            let mut buffer = [0; 2048];
+            for _ in 0..5 {
+                let question =
+                    Arp::question(Mac([2, 0, 0, 0, 0, 9]), [192, 168, 9, 9].into(), VIP.parse().unwrap());
+                socket.send(&question.emit()).unwrap();
+                let heard = socket.receive(&mut buffer, Duration::from_millis(100)).unwrap();
+                assert_eq!(heard.map(|length| Frame::parse(&buffer[..length])), None);
+            }
+        });
+    });
+    assert_eq!(speaker.metrics.port("docker9", Protocol::Arp).questions.get(), 0);
+    ip("link delete docker9");
 }
 
 pub(crate) fn of_two_interfaces_on_one_segment_one_announces() {
@@ -101,4 +176,9 @@ fn follows(segment: &Segment, mac: &str) {
     for address in [VIP, VIP6] {
         eventually(|| segment.peer_entry(address), |entry| entry.contains(mac));
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the kernel's clock runs")]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -82,6 +82,22 @@ pub(crate) fn an_interface_that_gets_ipv6_late_joins_the_groups_then() {
     eventually(|| ip("-6 maddress show dev lan0"), |groups| groups.contains("ff02::1:ff00:240"));
 }
 
+pub(crate) fn an_interface_that_is_without_ipv6_for_a_while_joins_the_groups_again() {
+    let segment = Segment::new();
+    let mut speaker = Speaker::start();
+    speaker.desire(&addresses(&[VIP, VIP6]));
+    let link_local = || ip("-6 address show dev lan0 scope link -tentative");
+    eventually(link_local, |addresses| addresses.contains("fe80::"));
+    eventually(|| segment.peer_asks_for(VIP6), names_us);
+    let groups = || ip("-6 maddress show dev lan0");
+    ip("link set lan0 mtu 1000");
+    assert!(!groups().contains("ff02::1:ff00:240"), "the kernel forgot it");
+    ip("link set lan0 mtu 1500");
+    eventually(groups, |groups| groups.contains("ff02::1:ff00:240"));
+    segment.peer_ip("neighbor flush dev eth0");
+    eventually(|| segment.peer_asks_for(VIP6), names_us);
+}
+
 fn addresses(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }

@@ -5,7 +5,7 @@ use ferrolb_speaker::net::LinkWatch;
 use ferrolb_speaker::net::exclusion::DEFAULT_PATTERNS;
 use tokio::time::timeout;
 
-use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, runtime};
+use crate::segment::{OUR_MAC, PATIENCE, Segment, ip, ip_batch, runtime};
 
 pub(crate) fn links_are_told_as_they_change() {
     runtime().block_on(async {
@@ -52,6 +52,22 @@ pub(crate) fn links_are_told_as_they_change() {
 
         ip("link delete lan0");
         until(&mut watch, |link| link.is_none()).await;
+    });
+}
+
+pub(crate) fn what_changed_unseen_is_told_when_the_kernel_had_no_room_for_it() {
+    /// A multiple of what a socket's queue has room for.
+    const CHANGES: u32 = 1_000;
+    let _segment = Segment::new();
+    runtime().block_on(async {
+        let mut watch = LinkWatch::open(DEFAULT_PATTERNS.parse().unwrap()).unwrap();
+        until(&mut watch, |link| link.is_some_and(|link| link.up)).await;
+        let changes = (0..CHANGES).map(|number| format!("link set lan0 mtu {}\n", 1400 + number % 100));
+        ip_batch(&changes.collect::<String>());
+        ip("link set lan0 address 02:00:00:00:00:02");
+        until(&mut watch, |link| link.is_some_and(|link| link.mac.0[5] == 2)).await;
+        ip("link set lan0 address 02:00:00:00:00:03");
+        until(&mut watch, |link| link.is_some_and(|link| link.mac.0[5] == 3)).await;
     });
 }
 

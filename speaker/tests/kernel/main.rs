@@ -37,10 +37,20 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let tests: [(&str, fn()); 24] = [
+    let tests: [(&str, fn()); 31] = [
         ("links_are_told_as_they_change", links::links_are_told_as_they_change),
         ("excluded_interfaces_are_not_told", links::excluded_interfaces_are_not_told),
+        (
+            "what_changed_unseen_is_told_when_the_kernel_had_no_room_for_it",
+            links::what_changed_unseen_is_told_when_the_kernel_had_no_room_for_it,
+        ),
         ("only_address_resolution_is_received", sockets::only_address_resolution_is_received),
+        ("the_filter_passes_nothing_that_is_of_no_use", sockets::the_filter_passes_nothing_that_is_of_no_use),
+        (
+            "what_the_kernel_drops_as_nobody_receives_it_is_counted",
+            sockets::what_the_kernel_drops_as_nobody_receives_it_is_counted,
+        ),
+        ("switches_are_told_of_a_group_that_is_joined", sockets::switches_are_told_of_a_group_that_is_joined),
         ("a_socket_survives_its_link_going_down", sockets::a_socket_survives_its_link_going_down),
         (
             "a_card_is_promiscuous_as_long_as_its_socket_is_open",
@@ -70,16 +80,22 @@ fn main() -> ExitCode {
             driver::an_interface_that_gets_ipv6_late_joins_the_groups_then,
         ),
         (
+            "an_interface_that_is_without_ipv6_for_a_while_joins_the_groups_again",
+            driver::an_interface_that_is_without_ipv6_for_a_while_joins_the_groups_again,
+        ),
+        (
             "answers_are_those_of_the_kernel_byte_for_byte",
             differential::answers_are_those_of_the_kernel_byte_for_byte,
         ),
         ("another_hardware_address_is_announced", changes::another_hardware_address_is_announced),
+        ("a_change_of_a_link_is_acted_on_soon", changes::a_change_of_a_link_is_acted_on_soon),
         (
             "an_interface_that_was_down_is_announced_on_again",
             changes::an_interface_that_was_down_is_announced_on_again,
         ),
         ("a_renamed_interface_goes_on", changes::a_renamed_interface_goes_on),
         ("a_bridge_announces_in_the_place_of_its_port", changes::a_bridge_announces_in_the_place_of_its_port),
+        ("nothing_is_said_on_an_excluded_interface", changes::nothing_is_said_on_an_excluded_interface),
         ("a_macvlan_child_does_not_answer", changes::a_macvlan_child_does_not_answer),
         (
             "of_two_interfaces_on_one_segment_one_announces",

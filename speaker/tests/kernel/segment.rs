@@ -60,6 +60,15 @@ impl Segment {
         ip("link set lan1 up");
     }
 
+    /// Adds a second wire, on a segment of its own; gives the index of the peer's end.
+    pub(crate) fn plug_in_beside(&self, name: &str) -> LinkId {
+        let peer = self.peer.id();
+        ip(&format!("link add {name} type veth peer name eth9 netns {peer}"));
+        self.peer_ip("link set eth9 up");
+        ip(&format!("link set {name} up"));
+        LinkId(self.peer_ip("-oneline link show dev eth9").split(':').next().unwrap().parse().unwrap())
+    }
+
     /// The index of `lan0`.
     pub(crate) fn link() -> LinkId {
         LinkId(ip("-oneline link show dev lan0").split(':').next().unwrap().parse().unwrap())
@@ -118,6 +127,14 @@ impl Drop for Segment {
 /// Runs `ip` here.
 pub(crate) fn ip(arguments: &str) -> String {
     run(Command::new("ip"), arguments)
+}
+
+/// Runs `ip` here for each line.
+pub(crate) fn ip_batch(lines: &str) {
+    let mut command = Command::new("ip");
+    let mut program = command.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    program.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(program.wait().unwrap().success());
 }
 
 /// Makes the peer the gateway of an interface. A speaker claims nothing before it heard some other host there, and it asks

@@ -1,12 +1,15 @@
 //! Packet sockets and groups.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::net::Ipv6Addr;
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ferrolb_speaker::net::{FrameSocket, Groups, Protocol};
-use ferrolb_speaker::wire::{Arp, Frame, Mac, Packet};
+use ferrolb_speaker::wire::{Arp, Frame, Mac, Packet, Solicitation, solicited_node};
+use socket2::{Domain, Socket, Type};
 
 use crate::segment::{OUR_MAC, PATIENCE, Segment, ip};
 
@@ -33,6 +36,90 @@ pub(crate) fn only_address_resolution_is_received() {
             break;
         }
     }
+}
+
+pub(crate) fn the_filter_passes_nothing_that_is_of_no_use() {
+    let segment = Segment::new();
+    let (link, mac) = segment.peer_link();
+    let arp = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    let ndp = FrameSocket::open(Segment::link(), Protocol::Ndp).unwrap();
+    // So that what is for others comes up to the filter.
+    arp.set_promiscuous(Segment::link()).unwrap();
+    let question = Arp::probe(mac, [192, 168, 1, 240].into());
+    let solicitation = Solicitation::duplicate_check(mac, address(1));
+    // Offsets from the start of the Ethernet header, as in RFC 826, RFC 8200 and RFC 4443.
+    let changed = |frame: &Frame, at: usize, byte: u8| {
+        let mut bytes = frame.emit().to_vec();
+        bytes[at] = byte;
+        bytes
+    };
+    let tagged = |frame: &Frame| {
+        let mut bytes = frame.emit().to_vec();
+        bytes.splice(12..12, [0x81, 0, 0, 5]);
+        bytes
+    };
+    let useless = [
+        ("ARP for another host", changed(&question, 0, 2)),
+        ("ARP of operation 3", changed(&question, 21, 3)),
+        ("ARP of operation 257", changed(&question, 20, 1)),
+        ("ARP of a VLAN", tagged(&question)),
+        ("a solicitation for another host", changed(&solicitation, 0, 2)),
+        ("a solicitation of a VLAN", tagged(&solicitation)),
+        ("a datagram", changed(&solicitation, 20, 17)),
+        ("a solicitation that was forwarded", changed(&solicitation, 21, 254)),
+        ("a router solicitation", changed(&solicitation, 54, 133)),
+        ("a redirect", changed(&solicitation, 54, 137)),
+    ];
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            segment.enter_peer();
+            let sender = FrameSocket::open(link, Protocol::Arp).unwrap();
+            let useful = [&question, &solicitation].map(|frame| ("what is asked", frame.emit().to_vec()));
+            for (what, frame) in useless.iter().chain(&useful) {
+                sender.send(frame).unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
+        });
+    });
+    for (socket, wanted) in [(&arp, &question), (&ndp, &solicitation)] {
+        // The peer's kernel speaks too, for its own addresses.
+        let mut received = std::iter::from_fn(|| receive_bytes_within(socket, PATIENCE));
+        let first = received.find(|bytes| bytes[6..12] == mac.0 && !is_of_kernel(bytes)).unwrap();
+        assert_eq!(Frame::parse(&first).unwrap(), *wanted);
+    }
+}
+
+/// Whether a frame is about an address of the peer's own.
+fn is_of_kernel(bytes: &[u8]) -> bool {
+    let Ok(frame) = Frame::parse(bytes) else { return false };
+    match frame.packet {
+        Packet::Arp(arp) => arp.target_ip.octets()[3] != 240,
+        Packet::Solicitation(solicitation) => solicitation.target != address(1),
+        Packet::Advertisement(_) => true,
+    }
+}
+
+pub(crate) fn what_the_kernel_drops_as_nobody_receives_it_is_counted() {
+    const SENT: u64 = 5_000;
+    let segment = Segment::new();
+    let (link, mac) = segment.peer_link();
+    let mut socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            segment.enter_peer();
+            let sender = FrameSocket::open(link, Protocol::Arp).unwrap();
+            let question = Arp::probe(mac, [192, 168, 1, 240].into()).emit();
+            (0..SENT).for_each(|_| sender.send(&question).unwrap());
+        });
+    });
+    let mut received = 0;
+    while receive_bytes_within(&socket, Duration::from_millis(200)).is_some() {
+        received += 1;
+    }
+    let dropped = socket.drops().unwrap();
+    assert!(dropped > 0, "all of {received} were received");
+    // A few more are the kernel's own, or were lost before they came to the socket.
+    assert!((SENT * 9 / 10..SENT + 100).contains(&(received + dropped)), "{received} and {dropped}");
+    assert_eq!(socket.drops().unwrap(), dropped, "none is counted twice");
 }
 
 pub(crate) fn a_socket_survives_its_link_going_down() {
@@ -108,6 +195,37 @@ pub(crate) fn more_groups_are_joined_than_one_socket_has_room_for() {
     assert_eq!(joined(), before);
 }
 
+pub(crate) fn switches_are_told_of_a_group_that_is_joined() {
+    /// Multicast Listener Report, version 2 (RFC 3810 section 5.2), and to whom it goes.
+    const REPORT: u8 = 143;
+    const ALL_MLDV2_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
+    let segment = Segment::new();
+    let (link, _) = segment.peer_link();
+    let group = solicited_node(address(1)).octets();
+    let listens = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            segment.enter_peer();
+            let protocol = Some(socket2::Protocol::ICMPV6);
+            let mut listener = Socket::new(Domain::IPV6, Type::RAW, protocol).unwrap();
+            listener.join_multicast_v6(&ALL_MLDV2_ROUTERS, link.0).unwrap();
+            listener.set_read_timeout(Some(PATIENCE)).unwrap();
+            listens.wait();
+            let mut buffer = [0; 2048];
+            loop {
+                let length = listener.read(&mut buffer).expect("no report of the group came");
+                let message = &buffer[..length];
+                if message.first() == Some(&REPORT) && message.windows(group.len()).any(|it| it == group) {
+                    return;
+                }
+            }
+        });
+        listens.wait();
+        let mut groups = Groups::default();
+        groups.join(Segment::link(), address(1)).unwrap();
+    });
+}
+
 pub(crate) fn a_group_that_can_not_be_joined_yet_is_joined_later() {
     let _segment = Segment::new();
     let (link, mut groups) = (Segment::link(), Groups::default());
@@ -143,9 +261,13 @@ fn receive(socket: &FrameSocket) -> Frame {
 }
 
 fn receive_within(socket: &FrameSocket, patience: Duration) -> Option<Frame> {
+    Some(Frame::parse(&receive_bytes_within(socket, patience)?).unwrap())
+}
+
+fn receive_bytes_within(socket: &FrameSocket, patience: Duration) -> Option<Vec<u8>> {
     let mut buffer = [0; 2048];
     let length = socket.receive(&mut buffer, patience).unwrap()?;
-    Some(Frame::parse(&buffer[..length]).unwrap())
+    Some(buffer[..length].to_vec())
 }
 
 /// Its group is none of those of the interface's own addresses.

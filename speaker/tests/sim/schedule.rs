@@ -152,7 +152,7 @@ impl Schedule {
         let strange = has(|it| matches!(it, Fault::Join))
             && has(|it| matches!(it, Fault::Outage(_)))
             && has(|it| matches!(it, Fault::Freeze(..) | Fault::Suspend { .. }));
-        let quarrel = match (strange, slow || !calm) {
+        let quarrel = match (strange, has(|it| matches!(it, Fault::Isolate)) || !calm) {
             (true, _) => u64::MAX / 2,
             (false, true) => 4_000 * MS,
             (false, false) => 500 * MS,

@@ -1,5 +1,6 @@
 //! Links that come, change and go.
 
+use super::peers::{PEER, PEER_MAC, PEER4, own, peer, says};
 use super::*;
 
 #[test]
@@ -76,4 +77,21 @@ fn on_a_link_without_other_hosts_a_thousand_addresses_are_not_claimed_at_once() 
     assert!((50..=300).contains(&probes), "{probes} in a tenth of a second");
     node.run(Duration::from_secs(3));
     assert_eq!(node.events().len(), 1000);
+}
+
+#[test]
+fn a_better_candidate_that_is_not_heard_here_counts_unless_all_its_links_are_elsewhere() {
+    for (another, owned_here) in [(None, true), (Some(Mac([2, 0, 0, 0, 0, 0x21])), false)] {
+        let mut node = Node::new();
+        node.links([(ETH0, link("eth0", MAC0)), (ETH1, link("eth1", MAC1))]);
+        let (id, mut there) = peer(PEER, "peer", PEER_MAC, PEER4);
+        there.links.extend(another.map(|mac| PeerLink { macs: vec![mac], ipv4: vec![], link_local: None }));
+        node.machine.set_peers(Arc::new(Peers::from([own(), (id, there)])), node.now);
+        let heard = Frame { destination: MAC1, ..says(PEER4, PEER_MAC) };
+        node.machine.handle_frame(ETH1, &heard, node.now);
+        let candidates = [PEER, NodeId::OWN].map(candidate).into();
+        node.desire([(VIP.into(), DesiredAddress { candidates, ..first() })]);
+        node.run(Duration::from_millis(60));
+        assert_eq!((node.owns(ETH0), node.owns(ETH1)), (owned_here, false), "{another:?}");
+    }
 }

@@ -3,7 +3,9 @@
 mod announcing;
 mod answers;
 mod audit;
+mod frames;
 mod links;
+mod moves;
 mod peers;
 mod segments;
 mod strangers;
