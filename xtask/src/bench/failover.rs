@@ -17,6 +17,8 @@ use crate::{demo, image};
 
 /// A fault with so many trials that come to nothing is not tried further.
 const GIVES_UP: u32 = 3;
+/// How long two owners may be, once they can hear each other, in milliseconds.
+const HEALS: f64 = 2000.0;
 /// Full nodes: two announce, and one serves.
 const FULL: u16 = 3;
 
@@ -98,7 +100,9 @@ fn series(args: &FailoverArgs) -> Vec<Series> {
     let bare = Fault::ALL.map(|fault| of(Kind::Bare, true, trials(fault), fault));
     let without_api = Fault::WITHOUT_API.map(|fault| of(Kind::Bare, false, args.others, fault));
     let full = Fault::ON_FULL_NODES.map(|fault| of(Kind::Full, true, args.others, fault));
-    let all = bare.into_iter().chain(without_api).chain(full);
+    let full_without_api = Fault::ON_FULL_NODES_WITHOUT_API;
+    let full_without_api = full_without_api.map(|fault| of(Kind::Full, false, args.others, fault));
+    let all = bare.into_iter().chain(without_api).chain(full).chain(full_without_api);
     let named = |series: &Series| args.only.as_ref().is_none_or(|only| series.name().contains(only.as_str()));
     all.filter(|series| named(series) && series.trials > 0).collect()
 }
@@ -145,7 +149,9 @@ fn play(spinner: &Spinner, stage: &Stage, series: &Series, report: &mut Report) 
         outcomes.iter().map(|outcome| outcome.unanswered().as_secs_f64() * 1e3).collect();
     report.distribution(&format!("{name}: unanswered"), "ms", unanswered.clone(), Bounds { p50, p99 });
     let quarrel = outcomes.iter().map(|outcome| outcome.quarrel().as_secs_f64() * 1e3).collect();
-    report.distribution(&format!("{name}: two answers"), "ms", quarrel, Bounds::default());
+    let heard = series.fault != Fault::NodeLostIsolated;
+    let heals = Bounds { p50: None, p99: heard.then_some(HEALS) };
+    report.distribution(&format!("{name}: two answers"), "ms", quarrel, heals);
     // Of a fault that must move nothing, a single answer with another node's address counts.
     let stays = series.fault.moves() == Some(false);
     let moved = outcomes.iter().map(if stays { Outcome::strayed } else { Outcome::moved });

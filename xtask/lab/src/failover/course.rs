@@ -145,10 +145,21 @@ impl Stage {
                 self.signal(owner, Signal::CONT)
             }
             Fault::CrashLoop => {
-                for _ in 0..4 {
-                    self.signal(owner, Signal::KILL)?;
-                    self.ferrolb().start_speaker(owner.name())?;
-                    std::thread::sleep(Duration::from_millis(700));
+                match self.kind {
+                    Kind::Bare => {
+                        for _ in 0..4 {
+                            self.signal(owner, Signal::KILL)?;
+                            self.ferrolb().start_speaker(owner.name())?;
+                            std::thread::sleep(Duration::from_millis(700));
+                        }
+                    }
+                    // Its kubelet waits longer each time.
+                    Kind::Full => {
+                        for _ in 0..3 {
+                            self.signal(owner, Signal::KILL)?;
+                            self.start_speaker(owner)?;
+                        }
+                    }
                 }
                 self.await_rest()
             }
@@ -160,7 +171,7 @@ impl Stage {
                     self.signal(&self.node_of(coverer)?, Signal::KILL)?;
                 }
                 std::thread::sleep(PASSING);
-                self.start_missing()
+                if with_api { self.start_missing() } else { Ok(()) }
             }
             Fault::SpeakerRestarted => self.restart_speaker(owner),
             Fault::Upgrade => match self.kind {
@@ -214,6 +225,7 @@ impl Stage {
                 for node in &apart {
                     self.lab.host(node)?.move_to(0)?;
                 }
+                std::thread::sleep(PASSING);
                 moved
             }
         }
@@ -244,7 +256,7 @@ impl Stage {
                 self.lab.kubectl(["label", "node", owner.name(), &format!("{EXCLUDE}-")])?;
             }
             Fault::EndpointLost => self.patch_policy("Cluster")?,
-            Fault::SpeakerKilled if self.kind == Kind::Full => {
+            Fault::SpeakerKilled | Fault::CrashLoop if self.kind == Kind::Full => {
                 // A kubelet waits longer each time before it starts a pod's container that ended; a new pod's at once.
                 self.restart_speaker(owner)?;
             }

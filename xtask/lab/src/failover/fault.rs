@@ -61,25 +61,34 @@ impl Fault {
     ];
 
     /// Faults of the wire and of speakers, which are survived without the API server.
-    pub const WITHOUT_API: [Self; 6] = [
+    pub const WITHOUT_API: [Self; 9] = [
+        Self::NodeLost,
+        Self::NodeProxied,
+        Self::NodeSuppressed,
+        Self::LinkCut,
+        Self::LinkFlap,
+        Self::SpeakerKilled,
+        Self::SpeakerFrozen,
+        Self::CovererKilled,
+        Self::Split,
+    ];
+
+    /// Faults that are tried on full nodes, where connections show what they break.
+    pub const ON_FULL_NODES: [Self; 9] = [
         Self::NodeLost,
         Self::LinkCut,
         Self::LinkFlap,
         Self::SpeakerKilled,
         Self::SpeakerFrozen,
-        Self::Split,
-    ];
-
-    /// Faults that are tried on full nodes, where connections show what they break.
-    pub const ON_FULL_NODES: [Self; 7] = [
-        Self::NodeLost,
-        Self::LinkCut,
-        Self::SpeakerKilled,
-        Self::SpeakerFrozen,
+        Self::CrashLoop,
         Self::SpeakerRestarted,
         Self::Upgrade,
         Self::Excluded,
     ];
+
+    /// Those of them that are tried without the API server as well.
+    pub const ON_FULL_NODES_WITHOUT_API: [Self; 3] =
+        [Self::NodeLost, Self::SpeakerKilled, Self::SpeakerFrozen];
 
     /// Whether the addresses have to move: `None` where a move and none are both right.
     pub fn moves(self) -> Option<bool> {
@@ -99,6 +108,27 @@ impl Fault {
             | Self::SpeakerRestarted
             | Self::Upgrade => Some(false),
             Self::LinkFlap | Self::Split => None,
+        }
+    }
+
+    /// How many nodes have to answer in the owner's name, one after the other, as its speaker does not.
+    pub fn coverers(self) -> usize {
+        match self {
+            Self::SpeakerKilled | Self::SpeakerFrozen => 1,
+            Self::CovererKilled => 2,
+            Self::NodeLost
+            | Self::NodeProxied
+            | Self::NodeSuppressed
+            | Self::LinkCut
+            | Self::LinkFlap
+            | Self::CrashLoop
+            | Self::SpeakerRestarted
+            | Self::Upgrade
+            | Self::Excluded
+            | Self::Rebooted
+            | Self::EndpointLost
+            | Self::Split
+            | Self::NodeLostIsolated => 0,
         }
     }
 

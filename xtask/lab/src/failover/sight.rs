@@ -40,6 +40,8 @@ pub struct Seen {
     pub after: Mac,
     /// How many answers named another hardware address than the first.
     pub strays: usize,
+    /// How many nodes answered in the first owner's name.
+    pub coverers: usize,
     /// The longest time without a new connection, where there is a server.
     pub unconnected: Option<Duration>,
     /// How often a connection broke that was there, where there is a server.
@@ -70,6 +72,11 @@ impl Outcome {
     /// How many addresses were answered with another node's hardware address at any time, if only once.
     pub fn strayed(&self) -> usize {
         self.seen.iter().filter(|seen| seen.strays > 0).count()
+    }
+
+    /// How many nodes answered in the owner's name, for the address for which fewest did.
+    pub fn coverers(&self) -> usize {
+        self.seen.iter().map(|seen| seen.coverers).min().unwrap_or_default()
     }
 
     /// How long two nodes' hardware addresses were answered at once.
@@ -158,6 +165,7 @@ impl Sight {
                 quarrel: quarrel(&resolved.answers),
                 before: owner,
                 after: last.mac,
+                coverers: coverers(&resolved.answers, owner),
                 strays: resolved.answers.iter().filter(|answer| answer.mac != owner).count(),
                 unconnected,
                 broken,
@@ -165,6 +173,12 @@ impl Sight {
         };
         Ok(Outcome { seen: self.eyes.into_iter().map(close).collect::<Result<Vec<_>>>()? })
     }
+}
+
+/// How many nodes named the owner that were not it.
+fn coverers(answers: &[Answer], owner: Mac) -> usize {
+    let others = answers.iter().filter(|answer| answer.mac == owner && answer.source != owner);
+    others.map(|answer| answer.source).collect::<BTreeSet<_>>().len()
 }
 
 /// From the first answer that names another hardware address than one shortly before to the last that does, if it is not

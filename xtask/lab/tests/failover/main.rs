@@ -19,6 +19,8 @@ use support::{await_event, built, repository};
 
 /// What is asserted, as a multiple of what is promised.
 const TOLERANCE: f64 = 10.0;
+/// Of two owners one yields within 2 s after they can hear each other.
+const QUARREL: Duration = Duration::from_secs(4);
 
 fn main() -> ExitCode {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
@@ -35,7 +37,10 @@ fn main() -> ExitCode {
         })
     };
     let pods = Fault::ON_FULL_NODES.map(|fault| trial(&full, fault, true, ", pods"));
-    let trials = with_api.into_iter().chain(without_api).chain([end]).chain(pods).collect();
+    let pods_without_api =
+        Fault::ON_FULL_NODES_WITHOUT_API.map(|fault| trial(&full, fault, false, ", pods, API stopped"));
+    let trials = with_api.into_iter().chain(without_api).chain([end]).chain(pods).chain(pods_without_api);
+    let trials = trials.collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     bare.end();
     full.end();
@@ -82,6 +87,12 @@ fn judge(stage: &Stage, fault: Fault, with_api: bool) -> Result<()> {
         }
         None => {}
     }
+    let covered = outcome.coverers() >= fault.coverers();
+    ensure!(covered, "fewer than {} answered in the owner's name: {outcome:?}", fault.coverers());
+    ensure!(
+        fault == Fault::NodeLostIsolated || outcome.quarrel() < QUARREL,
+        "two answered for longer than {QUARREL:?}: {outcome:?}"
+    );
     if let (_, Some(reach)) = fault.reach() {
         let most = Duration::from_secs_f64(reach * TOLERANCE / 1e3);
         ensure!(outcome.unanswered() < most, "unanswered for longer than {most:?}: {outcome:?}");
