@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::cluster::NodeId;
 use super::machine::{Machine, Timer};
 use super::mutation::Mutation;
 use super::output::Change;
@@ -17,8 +18,29 @@ impl Machine {
         let Some(owner) = slot.owner else { return };
         slot.state = State::Covering { owner, probing: false, services };
         self.timers.set(Timer::Slot(link, address), Some(now + self.timing.reprobe));
-        let owner = self.name_of(owner.node);
-        self.emit(link, address, Change::Covering { owner });
+        let name = self.name_of(owner.node);
+        self.emit(link, address, Change::Covering { owner: name });
+        self.note_shirkers(link, address, owner.node, now);
+    }
+
+    /// Whoever should have covered instead does not, and may leave other addresses of the owner without an answer.
+    fn note_shirkers(&mut self, link: LinkId, address: IpAddr, owner: NodeId, now: Instant) {
+        let Some(wanted) = self.wanted(address) else { return };
+        let rank = self.cover_rank(NodeId::OWN, link, wanted, owner);
+        if rank == 0 {
+            return;
+        }
+        let before = |node| node != owner && self.cover_rank(node, link, wanted, owner) < rank;
+        let others = self.neighbours_on(link).filter(|(_, it)| it.takes_part() && !it.shirks);
+        let news: Vec<NodeId> = others.map(|(node, _)| node).filter(|node| before(*node)).collect();
+        for &node in &news {
+            if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
+                neighbour.shirks = true;
+            }
+        }
+        if !news.is_empty() {
+            self.settle_owner(link, owner, now);
+        }
     }
 
     /// Covers no more.

@@ -33,6 +33,8 @@ pub(super) struct Neighbour {
     pub(super) check: Option<Check>,
     /// A host that is no speaker, and that asked everybody for an address of this one, and when.
     pub(super) client: Option<(Mac, IpAddr, Instant)>,
+    /// It came before this node to cover for an owner, and did not; its speaker was not heard since.
+    pub(super) shirks: bool,
     /// How often it was said to be silent since its speaker was last heard, and when.
     pub(super) alarms: u32,
     pub(super) alarmed: Option<Instant>,
@@ -97,6 +99,7 @@ impl Neighbour {
             watch: None,
             check: None,
             client: None,
+            shirks: false,
             alarms: 0,
             alarmed: None,
         }

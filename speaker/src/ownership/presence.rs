@@ -33,7 +33,7 @@ impl Machine {
                 neighbour.kernel = Some(now);
                 neighbour.kernel_heard = true;
             }
-            Life::Speaker => neighbour.speaker = Some(now),
+            Life::Speaker => (neighbour.speaker, neighbour.shirks) = (Some(now), false),
         }
         if life == Life::Speaker || neighbour.verdict == Verdict::Dead {
             self.clear(link, node, now);
@@ -53,7 +53,7 @@ impl Machine {
     /// A peer announced an address.
     pub(super) fn claimed(&mut self, link: LinkId, node: NodeId, now: Instant) {
         if let Some(neighbour) = self.neighbours.get_mut(&(link, node)) {
-            neighbour.speaker = Some(now);
+            (neighbour.speaker, neighbour.shirks) = (Some(now), false);
             self.clear(link, node, now);
         }
     }
@@ -83,6 +83,23 @@ impl Machine {
     pub(super) fn settle_owner(&mut self, link: LinkId, node: NodeId, now: Instant) {
         let addresses: Vec<IpAddr> = self.owners.get(&(link, node)).into_iter().flatten().copied().collect();
         for address in addresses {
+            self.settle(link, address, now);
+        }
+    }
+
+    /// Looks at all that a peer may have covered, as it was found silent.
+    pub(super) fn settle_covered(&mut self, link: LinkId, coverer: NodeId, now: Instant) {
+        let silent = self.neighbours_on(link).filter(|(_, it)| it.verdict == Verdict::SpeakerSilent);
+        let owned = silent.flat_map(|(owner, _)| {
+            self.owners.get(&(link, owner)).into_iter().flatten().map(move |address| (owner, *address))
+        });
+        let covered = owned.filter(|&(owner, address)| {
+            owner != coverer
+                && self
+                    .wanted(address)
+                    .is_some_and(|wanted| self.cover_rank(coverer, link, wanted, owner) == 0)
+        });
+        for (_, address) in covered.collect::<Vec<_>>() {
             self.settle(link, address, now);
         }
     }

@@ -168,7 +168,14 @@ impl Machine {
             Purpose::Confirm | Purpose::Own(GainCause::Resumed) => Some(0),
             Purpose::Own(GainCause::Unclaimed) => self.placement_rank(link, wanted),
             Purpose::Own(_) => self.rank(link, wanted, owner),
-            Purpose::Cover => Some(self.cover_rank(NodeId::OWN, link, wanted, owner?)),
+            Purpose::Cover => {
+                let owner = owner?;
+                let rank = self.cover_rank(NodeId::OWN, link, wanted, owner);
+                let shirkers = self.neighbours_on(link).filter(|(_, it)| it.shirks && it.takes_part());
+                let before = |node| node != owner && self.cover_rank(node, link, wanted, owner) < rank;
+                let idle = shirkers.filter(|(node, _)| before(*node)).count();
+                Some(rank.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX)))
+            }
         }
     }
 

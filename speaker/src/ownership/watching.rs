@@ -260,6 +260,7 @@ impl Machine {
             neighbour.presence_due = now;
             self.timers.set(Timer::Watches, Some(now));
             self.settle_owner(link, node, now);
+            self.settle_covered(link, node, now);
             if verdict == Verdict::Dead {
                 self.ask_all_presence(link, now);
             }
