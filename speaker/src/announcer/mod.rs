@@ -12,8 +12,9 @@
 //!
 //! All announcements on a link share one budget. Where it is not enough, the first frame about an address
 //! goes before the rest of its burst, and that before refreshes ([`Kind`]); within a kind, who waited longest goes
-//! first. While more addresses are expected to be taken over, only first frames are sent. Everything takes time logarithmic in the number of addresses, and nothing is a frame before it is sent: what
-//! is withdrawn needs to be taken out of no queue.
+//! first. While more addresses are expected to be taken over, only first frames are sent. Everything takes time
+//! logarithmic in the number of addresses, and nothing is a frame before it is sent: what is withdrawn needs to be taken
+//! out of no queue.
 
 mod budget;
 mod rounds;

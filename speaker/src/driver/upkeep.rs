@@ -36,9 +36,8 @@ impl Driver {
     /// Reads what the kernel counted, and tries again what failed.
     pub(super) fn maintain(&mut self) {
         for (port, socket, metrics) in self.sockets.iter_mut() {
-            match socket.drops() {
-                Ok(drops) => {
-                    let new = drops.saturating_sub(metrics.kernel_drops.get());
+            match socket.take_drops() {
+                Ok(new) => {
                     metrics.kernel_drops.inc_by(new);
                     if new > 0
                         && let Err(error) = socket.shuffle()
@@ -68,17 +67,16 @@ impl Driver {
         self.wiring.metrics.set_waiting(named);
     }
 
-    /// Joins groups again where a link that is up has IPv6 again. What it had while it was down it still has.
+    /// Joins groups again where a link lost IPv6 while it was up, and has it again. A link that is only down keeps its groups.
     pub(super) fn notice_ipv6(&mut self, links: &Links) {
         for (&id, link) in links {
             let before = self.links.get(&id).filter(|before| before.up);
             match (link.up, link.link_local()) {
-                (false, _) => drop(self.without_ipv6.remove(&id)),
                 (true, None) if before.is_some_and(|before| before.link_local().is_some()) => {
                     self.without_ipv6.insert(id);
                 }
                 (true, Some(_)) if self.without_ipv6.remove(&id) => self.groups.join_again(id),
-                (true, _) => {}
+                (_, _) => {}
             }
         }
     }

@@ -23,8 +23,6 @@ use crate::link::LinkId;
 pub struct FrameSocket {
     protocol: Protocol,
     lanes: [Socket; LANES],
-    /// Frames that the kernel dropped, as far as they were read; reading them resets the kernel's counter.
-    drops: u64,
 }
 
 impl FrameSocket {
@@ -36,7 +34,7 @@ impl FrameSocket {
         let seed = random();
         let open = |index| open_lane(link, protocol, Lane { index, seed });
         let lanes = [open(0)?, open(1)?, open(2)?, open(3)?];
-        Ok(Self { protocol, lanes, drops: 0 })
+        Ok(Self { protocol, lanes })
     }
 
     /// Has the card pass on frames that are for others too, as long as the socket is open: some, mostly Wi-Fi, pass on
@@ -126,15 +124,12 @@ impl FrameSocket {
         }
     }
 
-    /// How many frames the kernel dropped since the socket was opened, as the queue was full.
+    /// How many frames the kernel dropped since the last call, as the queue was full.
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub fn drops(&mut self) -> io::Result<u64> {
-        for lane in &self.lanes {
-            self.drops += take_drops(lane)?;
-        }
-        Ok(self.drops)
+    pub fn take_drops(&self) -> io::Result<u64> {
+        self.lanes.iter().map(take_drops).sum()
     }
 }
 

@@ -39,6 +39,9 @@ impl Machine {
             return false;
         }
         if probe {
+            if let Some(neighbour) = self.neighbours.get_mut(&(link, peer)) {
+                neighbour.shirks = false;
+            }
             self.hear_audited_owner(link, address, peer);
             self.hear_doubt(link, peer, address, now);
             if owner == Some(peer) {

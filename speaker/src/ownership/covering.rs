@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::cluster::NodeId;
 use super::machine::{Machine, Timer};
 use super::mutation::Mutation;
+use super::neighbour::Verdict;
 use super::output::Change;
 use super::slot::State;
 use crate::link::LinkId;
@@ -23,13 +24,14 @@ impl Machine {
         self.note_shirkers(link, address, owner.node, now);
     }
 
-    /// Whoever should have covered instead does not, and may leave other addresses of the owner without an answer.
+    /// Whoever should have covered instead does not, and may leave other addresses without an answer, also those of other owners.
     fn note_shirkers(&mut self, link: LinkId, address: IpAddr, owner: NodeId, now: Instant) {
         let Some(wanted) = self.wanted(address) else { return };
-        let rank = self.cover_rank(NodeId::OWN, link, wanted, owner);
-        if rank == 0 {
+        // Most often it is this node's turn, and it costs nothing to know.
+        if self.cover_turn(NodeId::OWN, link, wanted, owner) == 0 {
             return;
         }
+        let rank = self.cover_rank(NodeId::OWN, link, wanted, owner);
         let before = |node| node != owner && self.cover_rank(node, link, wanted, owner) < rank;
         let others = self.neighbours_on(link).filter(|(_, it)| it.takes_part() && !it.shirks);
         let news: Vec<NodeId> = others.map(|(node, _)| node).filter(|node| before(*node)).collect();
@@ -38,7 +40,11 @@ impl Machine {
                 neighbour.shirks = true;
             }
         }
-        if !news.is_empty() {
+        if news.is_empty() {
+            return;
+        }
+        let silent = self.neighbours_on(link).filter(|(_, it)| it.verdict == Verdict::SpeakerSilent);
+        for owner in silent.map(|(node, _)| node).collect::<Vec<_>>() {
             self.settle_owner(link, owner, now);
         }
     }

@@ -97,7 +97,7 @@ impl Machine {
             owner != coverer
                 && self
                     .wanted(address)
-                    .is_some_and(|wanted| self.cover_rank(coverer, link, wanted, owner) == 0)
+                    .is_some_and(|wanted| self.cover_turn(coverer, link, wanted, owner) == 0)
         });
         for (_, address) in covered.collect::<Vec<_>>() {
             self.settle(link, address, now);

@@ -146,9 +146,11 @@ impl Machine {
     /// Sets the timer of a node that waits for its turn.
     pub(super) fn wait(&mut self, link: LinkId, address: IpAddr, least: Duration, now: Instant) {
         let Some(rank) = self.turn(link, address) else { return };
+        let slot = self.slots.get(&(link, address));
+        let claims = slot.is_some_and(|slot| matches!(slot.state, State::Waiting(Purpose::Own(_))));
         let Some(here) = self.here.get_mut(&link) else { return };
         let turn = here.pace(now);
-        if rank == 0 {
+        if rank == 0 && claims {
             // Whoever goes first announces it after a probe, unless somebody answers.
             self.announcer.expect(link, turn + self.timing.probe);
         }
@@ -168,14 +170,7 @@ impl Machine {
             Purpose::Confirm | Purpose::Own(GainCause::Resumed) => Some(0),
             Purpose::Own(GainCause::Unclaimed) => self.placement_rank(link, wanted),
             Purpose::Own(_) => self.rank(link, wanted, owner),
-            Purpose::Cover => {
-                let owner = owner?;
-                let rank = self.cover_rank(NodeId::OWN, link, wanted, owner);
-                let shirkers = self.neighbours_on(link).filter(|(_, it)| it.shirks && it.takes_part());
-                let before = |node| node != owner && self.cover_rank(node, link, wanted, owner) < rank;
-                let idle = shirkers.filter(|(node, _)| before(*node)).count();
-                Some(rank.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX)))
-            }
+            Purpose::Cover => Some(self.cover_turn(NodeId::OWN, link, wanted, owner?)),
         }
     }
 

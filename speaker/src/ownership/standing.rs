@@ -178,6 +178,22 @@ impl Machine {
         u32::try_from(candidates + others.count()).unwrap_or(u32::MAX)
     }
 
+    /// As [`cover_rank`](Self::cover_rank), without those that came before this node to cover for an owner, and did not.
+    pub(super) fn cover_turn(
+        &self,
+        node: NodeId,
+        link: LinkId,
+        wanted: &DesiredAddress,
+        owner: NodeId,
+    ) -> u32 {
+        let rank = self.cover_rank(node, link, wanted, owner);
+        let shirkers = self.neighbours_on(link).filter(|(_, it)| it.shirks && it.takes_part());
+        let before =
+            |other| ![node, owner].contains(&other) && self.cover_rank(other, link, wanted, owner) < rank;
+        let idle = shirkers.filter(|(other, _)| before(*other)).count();
+        rank.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX))
+    }
+
     fn rank_of<'a>(
         &self,
         node: NodeId,

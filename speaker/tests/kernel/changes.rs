@@ -1,7 +1,7 @@
 //! Links that change while addresses are announced on them, as another host's kernel sees it.
 
 use std::net::Ipv4Addr;
-use std::sync::Barrier;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub(crate) fn a_change_of_a_link_is_acted_on_soon() {
     const SOON: Duration = Duration::from_secs(1);
     let (segment, _speaker) = announcing();
     let (link, _) = segment.peer_link();
-    let listens = Barrier::new(2);
+    let (ready, listens) = mpsc::channel();
     let vip: Ipv4Addr = VIP.parse().unwrap();
     let announces = |bytes: &[u8], mac: Mac| {
         let packet = Frame::parse(bytes).map(|frame| frame.packet);
@@ -36,11 +36,12 @@ pub(crate) fn a_change_of_a_link_is_acted_on_soon() {
     let macs = [2, 3, 4, 5, 6].map(|last| Mac([2, 0, 0, 0, 0, last]));
     thread::scope(|scope| {
         let heard = scope.spawn(|| {
+            let ready = ready;
             segment.enter_peer();
             let socket = FrameSocket::open(link, Protocol::Arp).unwrap();
             let mut buffer = [0; 2048];
             macs.map(|mac| {
-                listens.wait();
+                ready.send(()).unwrap();
                 loop {
                     let length = socket.receive(&mut buffer, PATIENCE).unwrap().expect("it is announced");
                     if announces(&buffer[..length], mac) {
@@ -50,7 +51,7 @@ pub(crate) fn a_change_of_a_link_is_acted_on_soon() {
             })
         });
         let changed = macs.map(|mac| {
-            listens.wait();
+            listens.recv().expect("nobody listens");
             let before = now();
             ip(&format!("link set lan0 address {mac}"));
             before

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::Ipv6Addr;
-use std::sync::Barrier;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,7 @@ pub(crate) fn what_the_kernel_drops_as_nobody_receives_it_is_counted() {
     const SENT: u64 = 5_000;
     let segment = Segment::new();
     let (link, mac) = segment.peer_link();
-    let mut socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
             segment.enter_peer();
@@ -115,16 +115,16 @@ pub(crate) fn what_the_kernel_drops_as_nobody_receives_it_is_counted() {
     while receive_bytes_within(&socket, Duration::from_millis(200)).is_some() {
         received += 1;
     }
-    let dropped = socket.drops().unwrap();
-    assert!(dropped > 0, "all of {received} were received");
-    // A few more are the kernel's own, or were lost before they came to the socket.
-    assert!((SENT * 9 / 10..SENT + 100).contains(&(received + dropped)), "{received} and {dropped}");
-    assert_eq!(socket.drops().unwrap(), dropped, "none is counted twice");
+    let dropped = socket.take_drops().unwrap();
+    assert!(received > 0 && dropped > 0, "{received} and {dropped}");
+    // A few more are the kernel's own; some may be lost before they come to the socket.
+    assert!(received + dropped < SENT + 100, "{received} and {dropped}");
+    assert_eq!(socket.take_drops().unwrap(), 0, "none is counted twice");
 }
 
 pub(crate) fn a_socket_survives_its_link_going_down() {
     let segment = Segment::new();
-    let mut socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
+    let socket = FrameSocket::open(Segment::link(), Protocol::Arp).unwrap();
     let probe = Arp::probe(OUR_MAC, [192, 168, 1, 10].into());
     ip("link set lan0 down");
     assert_eq!(socket.send(&probe.emit()).unwrap_err().raw_os_error(), Some(libc::ENETDOWN));
@@ -132,7 +132,7 @@ pub(crate) fn a_socket_survives_its_link_going_down() {
     socket.send(&probe.emit()).expect("no frame is lost to the error of a link that is up again");
     let Packet::Arp(reply) = ask(&socket, &probe).packet else { panic!("not ARP") };
     assert_eq!(reply.sender_ip.to_string(), "192.168.1.10", "the peer's kernel answers our probe");
-    assert_eq!(socket.drops().unwrap(), 0);
+    assert_eq!(socket.take_drops().unwrap(), 0);
     drop(segment);
     let error = socket.send(&probe.emit()).unwrap_err();
     assert!(matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV | libc::ENETDOWN)), "{error}");
@@ -202,15 +202,16 @@ pub(crate) fn switches_are_told_of_a_group_that_is_joined() {
     let segment = Segment::new();
     let (link, _) = segment.peer_link();
     let group = solicited_node(address(1)).octets();
-    let listens = Barrier::new(2);
+    let (ready, listens) = mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
+            let ready = ready;
             segment.enter_peer();
             let protocol = Some(socket2::Protocol::ICMPV6);
             let mut listener = Socket::new(Domain::IPV6, Type::RAW, protocol).unwrap();
             listener.join_multicast_v6(&ALL_MLDV2_ROUTERS, link.0).unwrap();
             listener.set_read_timeout(Some(PATIENCE)).unwrap();
-            listens.wait();
+            ready.send(()).unwrap();
             let mut buffer = [0; 2048];
             loop {
                 let length = listener.read(&mut buffer).expect("no report of the group came");
@@ -220,7 +221,7 @@ pub(crate) fn switches_are_told_of_a_group_that_is_joined() {
                 }
             }
         });
-        listens.wait();
+        listens.recv().expect("nobody listens");
         let mut groups = Groups::default();
         groups.join(Segment::link(), address(1)).unwrap();
     });

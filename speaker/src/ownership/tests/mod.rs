@@ -3,6 +3,7 @@
 mod announcing;
 mod answers;
 mod audit;
+mod coverers;
 mod frames;
 mod links;
 mod moves;

@@ -10,8 +10,8 @@ pub(super) const PEER_MAC: Mac = Mac([2, 0, 0, 0, 0, 0x20]);
 pub(super) const PEER4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 12);
 /// A peer that does not answer.
 const UNHEARD: NodeId = NodeId(2);
-const THIRD_MAC: Mac = Mac([2, 0, 0, 0, 0, 0x30]);
-const THIRD4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 13);
+pub(super) const THIRD_MAC: Mac = Mac([2, 0, 0, 0, 0, 0x30]);
+pub(super) const THIRD4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 13);
 const VIP2: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 241);
 
 #[test]
@@ -252,51 +252,6 @@ fn who_is_covered_for_and_covers_for_another_owner_is_not_the_owner() {
         assert!(node.machine.covers(ETH0, vip.into()), "{vip}");
         node.hears(&says(vip, Mac([2, 0, 0, 0, 0, 0x30])));
         assert!(!node.machine.covers(ETH0, vip.into()), "{vip}");
-    }
-}
-
-#[test]
-fn a_coverer_that_falls_silent_is_followed_for_all_that_it_covered() {
-    let vips: Vec<Ipv4Addr> = (0..20).map(|last| Ipv4Addr::new(192, 168, 2, last)).collect();
-    let mut node = beside_owner_of(&vips);
-    let third = peer(UNHEARD, "third", THIRD_MAC, THIRD4);
-    let peers = [own(), peer(PEER, "peer", PEER_MAC, PEER4), third];
-    node.machine.set_peers(Arc::new(Peers::from(peers)), node.now);
-    node.hears(&Frame { source: THIRD_MAC, ..says(THIRD4, THIRD_MAC) });
-    let candidates: Arc<[Candidate]> = [UNHEARD, NodeId::OWN, PEER].map(candidate).into();
-    let wanted = |vip: &Ipv4Addr| {
-        let address = IpAddr::from(*vip);
-        (address, DesiredAddress { candidates: candidates.clone(), first_address: address, ..first() })
-    };
-    node.machine.set_desired(Arc::new(vips.iter().map(wanted).collect()), node.now);
-    let covers = |node: &Node| vips.iter().filter(|vip| node.machine.covers(ETH0, (**vip).into())).count();
-    // The owner's node lives, and the third one answers for it.
-    run_beside_coverer(&mut node, Duration::from_secs(3), true);
-    assert_eq!(covers(&node), 0);
-    run_beside_coverer(&mut node, Duration::from_millis(1100), false);
-    assert_eq!(covers(&node), 20, "after at most two alarms, a turn, and a probe each");
-}
-
-/// Lets time pass beside two nodes whose kernels answer, one of which covers for the other.
-fn run_beside_coverer(node: &mut Node, time: Duration, covers: bool) {
-    let end = node.now + time;
-    while node.now < end {
-        node.now += Duration::from_millis(1);
-        node.machine.handle_timeout(node.now);
-        node.listen();
-        let sent: Vec<_> = std::iter::from_fn(|| node.machine.poll_transmit(node.now)).collect();
-        for Transmit { frame, .. } in sent {
-            let Packet::Arp(Arp { operation: Operation::Request, target_ip, .. }) = frame.packet else {
-                continue;
-            };
-            let from = |source, receiver| Frame { source, ..says(target_ip, receiver) };
-            if [PEER4, THIRD4].contains(&target_ip) {
-                let mac = if target_ip == PEER4 { PEER_MAC } else { THIRD_MAC };
-                node.hears(&from(mac, mac));
-            } else if covers && frame.destination.is_group() {
-                node.hears(&from(THIRD_MAC, PEER_MAC));
-            }
-        }
     }
 }
 

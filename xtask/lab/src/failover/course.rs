@@ -8,15 +8,17 @@ use rustix::process::Signal;
 
 use super::fault::Fault;
 use super::sight::{Outcome, Sight};
-use super::stage::{EXCLUDE, Kind, SERVICE, Stage};
+use super::stage::{EXCLUDE, Kind, PATIENCE, SERVICE, Stage};
 use crate::plan::CONTROL_PLANE;
 use crate::probe::{Mac, Manner, Memory, Suppression};
-use crate::{Host, clock};
+use crate::{Host, clock, eventually};
 
 /// How long a fault lasts that passes by itself.
 const PASSING: Duration = Duration::from_secs(3);
 /// How long a pulled cable is out that is put back at once.
 const FLAP: Duration = Duration::from_millis(200);
+/// Who spoke for an address within this time answers for it.
+const RECENT: Duration = Duration::from_millis(300);
 /// How long it is watched what comes after a fault is over.
 const AFTER: Duration = Duration::from_secs(2);
 /// How long a move may take: longer than a Lease lives.
@@ -156,7 +158,7 @@ impl Stage {
                     // Its kubelet waits longer each time.
                     Kind::Full => {
                         for _ in 0..3 {
-                            self.signal(owner, Signal::KILL)?;
+                            eventually(PATIENCE, || self.signal(owner, Signal::KILL))?;
                             self.start_speaker(owner)?;
                         }
                     }
@@ -165,9 +167,12 @@ impl Stage {
             }
             Fault::CovererKilled => {
                 self.signal(owner, Signal::KILL)?;
-                std::thread::sleep(Duration::from_secs(1));
-                let recent = clock::now() - Duration::from_millis(300);
-                for coverer in sight.speakers(recent) {
+                let recent = || sight.speakers(clock::now() - RECENT);
+                let covered =
+                    || !recent().is_empty() && recent().is_disjoint(&macs.iter().copied().collect());
+                await_that(covered)?;
+                std::thread::sleep(Duration::from_millis(500));
+                for coverer in recent() {
                     self.signal(&self.node_of(coverer)?, Signal::KILL)?;
                 }
                 std::thread::sleep(PASSING);
