@@ -1,7 +1,7 @@
 //! Packet sockets and groups.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::Ipv6Addr;
 use std::sync::mpsc;
 use std::thread;
@@ -214,7 +214,11 @@ pub(crate) fn switches_are_told_of_a_group_that_is_joined() {
             ready.send(()).unwrap();
             let mut buffer = [0; 2048];
             loop {
-                let length = listener.read(&mut buffer).expect("no report of the group came");
+                let length = match listener.read(&mut buffer) {
+                    // A process of another test ended.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    result => result.expect("no report of the group came"),
+                };
                 let message = &buffer[..length];
                 if message.first() == Some(&REPORT) && message.windows(group.len()).any(|it| it == group) {
                     return;
